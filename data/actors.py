@@ -1,0 +1,104 @@
+"""Who the actors are: read from `actors.yaml`, with the alias lexicon that finds them in a sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tristance.data.errors import UserError, shorten
+
+BUNDLED = Path(__file__).parent / "actors.yaml"
+
+
+@dataclass(frozen=True)
+class Actor:
+    """One actor: a party that sentences take a stance on."""
+
+    id: str
+    name: str
+    """Display name, which is also what the network reads in the actor's slot."""
+    description: str
+    aliases: tuple[str, ...]
+    """Ways to refer to it, matched as whole words and by case; an alias wins over a shorter one inside it."""
+
+
+@dataclass(frozen=True)
+class Actors:
+    """The actors of an experiment, in a fixed order."""
+
+    items: tuple[Actor, ...]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids in order."""
+        return tuple(actor.id for actor in self.items)
+
+    def __iter__(self) -> Iterator[Actor]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @cached_property
+    def _pattern(self) -> tuple[re.Pattern[str], Mapping[str, str]]:
+        owner = {alias: actor.id for actor in self.items for alias in (actor.name, *actor.aliases)}
+        longest_first = sorted(owner, key=len, reverse=True)
+        alternatives = "|".join(re.escape(alias) for alias in longest_first)
+        return re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)"), owner
+
+    def mentions(self, text: str) -> dict[str, list[tuple[int, int]]]:
+        """Character spans `(start, end)` of every alias in `text`, by actor id, in order of appearance."""
+        pattern, owner = self._pattern
+        found: dict[str, list[tuple[int, int]]] = {actor.id: [] for actor in self.items}
+        for match in pattern.finditer(text):
+            found[owner[match.group()]].append(match.span())
+        return found
+
+    def as_list(self) -> list[dict[str, Any]]:
+        """As `actors.yaml` holds them."""
+        return [
+            {"id": a.id, "name": a.name, "description": a.description, "aliases": list(a.aliases)} for a in self.items
+        ]
+
+    @classmethod
+    def from_list(cls, rows: object, origin: str = "actors") -> Actors:
+        """Read what `as_list` gives.
+
+        Raises:
+            UserError: If an actor lacks its id or name, or two share one.
+        """
+        if not isinstance(rows, list) or not rows:
+            raise UserError(f"{origin}: found {shorten(rows)}; allowed: a list of actors with id, name, aliases")
+        items = []
+        for number, row in enumerate(rows, 1):
+            if not isinstance(row, Mapping) or not row.get("id") or not row.get("name"):
+                raise UserError(f"{origin}: actor {number}: found {shorten(row)}; allowed: id, name, description, aliases")
+            aliases = tuple(str(alias) for alias in row.get("aliases", ()))
+            items.append(Actor(str(row["id"]), str(row["name"]), str(row.get("description", "")), aliases))
+        owners: dict[str, str] = {}
+        for actor in items:
+            for word in {actor.id, actor.name, *actor.aliases}:
+                if word in owners:
+                    raise UserError(f"{origin}: {word!r} is given to {owners[word]} and to {actor.id}; allowed: one owner")
+                owners[word] = actor.id
+        return cls(tuple(items))
+
+    @classmethod
+    def load(cls, path: str | Path = BUNDLED) -> Actors:
+        """Read an actors file.
+
+        Raises:
+            UserError: If there is no such file, or it is not what `from_list` takes.
+        """
+        try:
+            rows = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+            raise UserError(f"{path}: cannot be read as actors: {reason}") from error
+        return cls.from_list(rows, str(path))
