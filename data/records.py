@@ -52,6 +52,18 @@ class Record:
         group = self.fields.get("group")
         return None if group is None else str(group)
 
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """Ids of whatever may carry a label here: its targets or, where it has none, the actors it is labelled for."""
+        return tuple(target.id for target in self.targets) or tuple(self.stance)
+
+    def labels(self, slot: str) -> tuple[str | None, str | None]:
+        """Stance towards an actor or target, and its holder; None where not annotated."""
+        for target in self.targets:
+            if target.id == slot:
+                return target.stance, target.holder
+        return self.stance.get(slot), self.holder.get(slot)
+
     def as_dict(self) -> dict[str, Any]:
         """The record as JSON would hold it: what `parse_record` takes."""
         row: dict[str, Any] = {"id": self.id, "text": self.text, **self.fields}

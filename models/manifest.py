@@ -1,0 +1,100 @@
+"""What a model folder says of itself: read from JSON alone, before any weight is touched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from tristance.data.actors import Actors
+from tristance.data.errors import UserError
+from tristance.data.files import sha256, writing
+from tristance.data.labels import STANCES
+
+FORMAT: Final = 1
+"""Version of the model folder; raised when an older program could not read it."""
+CONFIG_FILE: Final = "config.json"
+CHECKSUMS_FILE: Final = "checksums.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The `tristance` entry of a model's `config.json`: everything beside the weights that prediction depends on."""
+
+    architecture: str
+    actors: list[dict[str, Any]]
+    """As `Actors.as_list` gives them."""
+    encoding: dict[str, Any] = field(default_factory=dict)
+    """Options of the encoding: `max_tokens`, and for slots `place` and `anonymous`."""
+    stance_labels: list[str] = field(default_factory=lambda: list(STANCES))
+    """Labels that the model was trained on; the others never come out."""
+    temperature: dict[str, float] = field(default_factory=dict)
+    """Divisor of the logits a task, fitted on validation."""
+    experiment: dict[str, Any] = field(default_factory=dict)
+    """Where it comes from: name, seed, data fingerprint."""
+    format: int = FORMAT
+
+    def known_actors(self) -> Actors:
+        """The actors that the model was trained on; none for one trained on targets alone."""
+        return Actors.from_list(self.actors) if self.actors else Actors(())
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+    @classmethod
+    def read(cls, folder: str | Path) -> Manifest:
+        """Read a model folder's manifest.
+
+        Raises:
+            UserError: If the folder is missing, is no tristance model, or is of another version.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such model folder")
+        path = folder / CONFIG_FILE
+        try:
+            row = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise UserError(f"{folder}: no {CONFIG_FILE} in it; allowed: a model folder that tristance wrote") from error
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path}: cannot be read: {error}") from error
+        entry = row.get("tristance") if isinstance(row, Mapping) else None
+        if not isinstance(entry, Mapping):
+            raise UserError(f"{path}: found no 'tristance' entry; allowed: a model that tristance trained")
+        if entry.get("format") != FORMAT:
+            raise UserError(f"{path}: found model format {entry.get('format')!r}; allowed: {FORMAT} (another version wrote it)")
+        try:
+            return cls(**entry)
+        except TypeError as error:
+            raise UserError(f"{path}: the 'tristance' entry does not fit this version: {error}") from error
+
+
+def write_checksums(folder: Path) -> None:
+    """Note the SHA-256 of every weight and tokenizer file of a model folder."""
+    names = sorted(path.name for path in folder.iterdir() if path.suffix in (".safetensors", ".json", ".joblib"))
+    with writing(folder / CHECKSUMS_FILE) as stream:
+        json.dump({name: sha256(folder / name) for name in names if name != CHECKSUMS_FILE}, stream, indent=2)
+
+
+def verify_checksums(folder: Path) -> None:
+    """Compare a model folder's files with its checksums, where it has some.
+
+    Raises:
+        UserError: If a file is missing or differs.
+    """
+    path = folder / CHECKSUMS_FILE
+    if not path.exists():
+        return
+    try:
+        expected = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+    for name, digest in expected.items():
+        if not (folder / name).is_file():
+            raise UserError(f"{folder / name}: missing; the model folder was copied only in part")
+        found = sha256(folder / name)
+        if found != digest:
+            raise UserError(f"{folder / name}: sha256 is {found[:12]}…, allowed: {digest[:12]}…; broken or tampered with")

@@ -1,0 +1,150 @@
+"""A network in use: build it, score with it, save and load its folder. Everything here needs torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoConfig, PreTrainedModel
+
+from tristance.data.errors import UserError
+from tristance.data.labels import FREE_HOLDERS, SENTIMENTS, STANCES
+from tristance.models import backbone as backbones
+from tristance.models import encoding as encodings
+from tristance.models import pair
+from tristance.models.encoding import Encoding, Item
+from tristance.models.heads import StanceOutput
+from tristance.models.manifest import Manifest, verify_checksums, write_checksums
+from tristance.models.predictions import Floats, Scores
+from tristance.models.registry import ModelConfig
+from tristance.models.slots import SlotsModel
+
+WEIGHTS_FILE = "model.safetensors"
+
+
+def build_network(config: ModelConfig) -> PreTrainedModel:
+    """A network as the config asks for it, with a pretrained backbone and fresh heads.
+
+    Raises:
+        UserError: If the backbone cannot be loaded.
+    """
+    if config.architecture == "pair":
+        return pair.from_backbone(config.backbone, layers=config.layers, head_dropout=config.dropout)
+    return SlotsModel.from_backbone(
+        config.backbone, layers=config.layers, head_dropout=config.dropout, attention=config.slots.attention
+    )
+
+
+def build_encoding(config: ModelConfig, tokenizer: Any) -> Encoding:
+    """The encoding that belongs to `build_network`; `tokenizer` is the backbone's, of transformers."""
+    raw = encodings.Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    return encodings.build(config.architecture, raw, config.encoding_options())
+
+
+def save_network(folder: str | Path, network: PreTrainedModel, tokenizer: Any, manifest: Manifest) -> None:
+    """Write config, weights (safetensors), tokenizer and checksums into `folder`."""
+    folder = Path(folder)
+    network.config.tristance = manifest.as_dict()
+    with backbones.quiet():
+        network.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    write_checksums(folder)
+
+
+def load_network(folder: Path, architecture: str) -> PreTrainedModel:
+    """The network of a model folder, ready to predict.
+
+    Raises:
+        UserError: If weights are missing, broken, or do not fit the config.
+    """
+    if not (folder / WEIGHTS_FILE).is_file():
+        raise UserError(f"{folder}: no {WEIGHTS_FILE} in it; the model folder is not complete")
+    verify_checksums(folder)
+    try:
+        with backbones.quiet():
+            config = AutoConfig.from_pretrained(folder)
+            network_class = pair.pair_class(config) if architecture == "pair" else SlotsModel
+            network, info = network_class.from_pretrained(folder, config=config, use_safetensors=True, output_loading_info=True)
+    except Exception as error:  # noqa: BLE001 - safetensors and transformers raise many kinds for a broken file
+        raise UserError(f"{folder}: broken model: {str(error).strip().splitlines()[0]}") from error
+    wrong = sorted([*info["missing_keys"], *info["unexpected_keys"]])
+    if wrong:
+        raise UserError(f"{folder}: broken model: weights do not fit the config, for example {wrong[0]}")
+    return network.eval()
+
+
+def pick_device(device: str) -> torch.device:
+    """`auto` is a GPU where there is one; anything else is taken as torch names it."""
+    if device != "auto":
+        return torch.device(device)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+class NetworkScorer:
+    """A network with its encoding: from items to probabilities."""
+
+    def __init__(self, network: PreTrainedModel, encoding: Encoding, stance_labels: Sequence[str], device: str = "auto") -> None:
+        self.device = pick_device(device)
+        self.network = network.to(self.device).eval()
+        self.encoding = encoding
+        self.stance_labels = stance_labels
+
+    @torch.inference_mode()
+    def score(self, items: Sequence[Item], batch_size: int = 32, progress: bool = False) -> Scores:
+        """See `registry.Scorer`. Sentences are read in batches of like length and come back in the order given."""
+        slots = encodings.slot_ids(items)
+        count = len(slots)
+        stance = np.empty((len(items), count, len(STANCES)), np.float32)
+        holder = np.empty((len(items), count, len(FREE_HOLDERS) + count), np.float32)
+        sentiment = np.empty((len(items), len(SENTIMENTS)), np.float32)
+        order = encodings.by_length(items)
+        for rows in _progress(order, batch_size, progress):
+            output = self._forward([items[row] for row in rows])
+            stance[rows], holder[rows], sentiment[rows] = self.probabilities(output, self.stance_labels)
+        return Scores(slots, stance, holder, sentiment)
+
+    def _forward(self, items: Sequence[Item]) -> StanceOutput:
+        arrays = self.encoding(items)
+        output: StanceOutput = self.network(**{name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()})
+        return output
+
+    @staticmethod
+    def probabilities(output: StanceOutput, stance_labels: Sequence[str]) -> tuple[Floats, Floats, Floats]:
+        """Stance, holder and sentiment of a batch; a stance that is not in `stance_labels` gets 0."""
+        assert output.stance_logits is not None
+        assert output.holder_logits is not None
+        assert output.sentiment_logits is not None
+        allowed = torch.tensor([label in stance_labels for label in STANCES], device=output.stance_logits.device)
+        stance = output.stance_logits.masked_fill(~allowed, float("-inf"))
+        parts = (stance, output.holder_logits, output.sentiment_logits)
+        first, second, third = (part.float().softmax(-1).cpu().numpy() for part in parts)
+        return first, second, third
+
+
+def load_network_scorer(folder: Path, manifest: Manifest, device: str = "auto") -> NetworkScorer:
+    """The scorer of a model folder that holds a network."""
+    network = load_network(folder, manifest.architecture)
+    tokenizer = encodings.read_tokenizer(folder / "tokenizer.json")
+    encoding = encodings.build(manifest.architecture, tokenizer, manifest.encoding)
+    return NetworkScorer(network, encoding, manifest.stance_labels, device)
+
+
+def _progress(order: Sequence[int], batch_size: int, shown: bool) -> Iterator[list[int]]:
+    batches = [list(order[start : start + batch_size]) for start in range(0, len(order), batch_size)]
+    if not shown:
+        yield from batches
+        return
+    from rich.progress import track
+
+    yield from track(batches, "Scoring", transient=True)
+
+
+def use_all_cores() -> None:
+    """Let torch use as many threads as this process may have cores, unless the user has set it."""
+    affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
+    if "OMP_NUM_THREADS" not in os.environ and affinity is not None:
+        torch.set_num_threads(len(affinity(0)))

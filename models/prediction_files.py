@@ -1,0 +1,165 @@
+"""A model over a stream of records: constant memory, every row accounted for, nothing half-written."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from tristance.data.errors import DataError, Fault, UserError
+from tristance.data.files import writing
+from tristance.data.records import Record
+from tristance.models.classifier import StanceClassifier
+from tristance.models.predictions import to_predictions
+
+WINDOW = 2048
+"""Rows held in memory at a time; within them batches are of like length."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the rows."""
+
+    predicted: int
+    rejected: int
+    rejects: str | None
+
+    def said(self, output: str) -> str:
+        """In a line."""
+        rejected = f"; {self.rejected} rejected" + (f" -> {self.rejects}" if self.rejects else "") if self.rejected else ""
+        return f"{self.predicted} predicted -> {output}{rejected}"
+
+
+def predict_stream(
+    classifier: StanceClassifier,
+    rows: Iterable[Record | Fault],
+    output: str | Path,
+    *,
+    rejects: str | Path | None = None,
+    strict: bool = False,
+    batch_size: int = 32,
+    progress: bool = False,
+) -> Counts:
+    """Predict every row that can be read.
+
+    Args:
+        classifier: The model.
+        rows: Records, and the faults of rows that are none.
+        output: JSONL file, written beside and renamed; `-` for standard output.
+        rejects: JSONL file for the faults; beside the output if None. Only written if there are any.
+        strict: Raise the first fault instead.
+        batch_size: Sentences a step.
+        progress: Show rows and rate on standard error.
+
+    Raises:
+        DataError: The first fault, if strict; or if no row could be read.
+    """
+    output = str(output)
+    where = str(rejects) if rejects else f"{output}.rejects.jsonl" if output != "-" else None
+    predicted, faults = 0, _Rejects(where)
+    with faults, _opened(output) as stream:
+        for window in _windows(_watched(rows, progress), WINDOW):
+            bad = [row for row in window if isinstance(row, Fault)]
+            if bad and strict:
+                raise DataError(bad)
+            faults.add(bad)
+            good = [row for row in window if isinstance(row, Record)]
+            for row in predict_records(classifier, good, batch_size):
+                stream.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+            predicted += len(good)
+        if not predicted:
+            raise DataError(faults.first) if faults.count else UserError("no sentences; allowed: at least one")
+    return Counts(predicted, faults.count, where if faults.count else None)
+
+
+def predict_records(classifier: StanceClassifier, records: Sequence[Record], batch_size: int = 32) -> Iterator[dict[str, Any]]:
+    """A JSON-ready row for each record, in order: its fields, predicted labels, probabilities, and `gold`."""
+    rows: list[dict[str, Any]] = [{}] * len(records)
+    by_slots: dict[tuple[str, ...], list[int]] = {}
+    for number, record in enumerate(records):
+        by_slots.setdefault(tuple(target.id for target in record.targets), []).append(number)
+    for slots, numbers in by_slots.items():
+        chosen = [records[number] for number in numbers]
+        scores = classifier.score_records(chosen, batch_size=batch_size)
+        for number, prediction in zip(numbers, to_predictions([record.text for record in chosen], scores), strict=True):
+            rows[number] = _row(records[number], prediction.as_dict(), targets=bool(slots))
+    return iter(rows)
+
+
+def _row(record: Record, predicted: dict[str, Any], *, targets: bool) -> dict[str, Any]:
+    given = record.as_dict()
+    gold = {name: given.pop(name) for name in ("stance", "holder", "sentiment") if name in given}
+    if targets:
+        labels = predicted.pop("stance"), predicted.pop("holder")
+        gold["targets"] = given["targets"]
+        given["targets"] = [
+            {**target, "stance": labels[0][target["id"]], "holder": labels[1][target["id"]]} for target in given["targets"]
+        ]
+    return given | predicted | ({"gold": gold} if gold else {})
+
+
+def _windows(rows: Iterable[Record | Fault], size: int) -> Iterator[list[Record | Fault]]:
+    iterator = iter(rows)
+    while window := list(itertools.islice(iterator, size)):
+        yield window
+
+
+def _watched(rows: Iterable[Record | Fault], shown: bool) -> Iterator[Record | Fault]:
+    if not shown:
+        yield from rows
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.completed} sentences"), TextColumn("{task.speed:.0f}/s"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None, speed=0)
+        for row in rows:
+            yield row
+            bar.advance(task)
+
+
+@contextlib.contextmanager
+def _opened(output: str) -> Iterator[IO[Any]]:
+    if output == "-":
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    if Path(output).is_dir():
+        raise UserError(f"{output}: is a folder; allowed: a .jsonl file")
+    if Path(output).suffix not in (".jsonl", ".ndjson"):
+        raise UserError(f"{output}: found the ending {Path(output).suffix!r}; allowed: .jsonl")
+    with writing(output) as stream:
+        yield stream
+
+
+class _Rejects:
+    """Faults on their way into a file, or onto standard error where there is none; kept even if the rest fails."""
+
+    def __init__(self, path: str | None) -> None:
+        self.path, self.count = path, 0
+        self.first: list[Fault] = []
+        self._stack = contextlib.ExitStack()
+        self._stream: IO[Any] | None = None
+
+    def __enter__(self) -> _Rejects:
+        return self
+
+    def __exit__(self, *details: Any) -> None:
+        self._stack.__exit__(*details)
+
+    def add(self, faults: Sequence[Fault]) -> None:
+        self.count += len(faults)
+        self.first = (self.first + list(faults))[:5]
+        for fault in faults:
+            if self.path is None:
+                sys.stderr.write(f"rejected: {fault}\n")
+                continue
+            if self._stream is None:
+                self._stream = self._stack.enter_context(writing(self.path))
+            self._stream.write(json.dumps(asdict(fault), ensure_ascii=False) + "\n")

@@ -1,0 +1,61 @@
+"""`tristance predict`: a model over a file."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+
+@click.command()
+@click.argument("model")
+@click.argument("file")
+@click.option("-o", "--output", default="-", help="JSONL file to write; standard output if not given.")
+@click.option("--rejects", help="Where rows that cannot be read go.  [default: OUTPUT.rejects.jsonl, or standard error]")
+@click.option("--strict", is_flag=True, help="Stop at the first row that cannot be read, and write nothing.")
+@click.option("--format", "format_", default="auto", show_default=True, help="jsonl, text, csv, tsv, parquet, newsmtsc, dse.")
+@click.option("--column", "columns", multiple=True, metavar="FIELD=NAME", help="Column of a table: --column text=sentence.")
+@click.option("--batch-size", default=32, show_default=True, type=click.IntRange(min=1), help="Sentences a step.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda.")
+def predict(
+    model: str,
+    file: str,
+    output: str,
+    rejects: str | None,
+    strict: bool,
+    format_: str,
+    columns: tuple[str, ...],
+    batch_size: int,
+    device: str,
+) -> None:
+    """Label every sentence of FILE with MODEL.
+
+    MODEL is a model folder (runs/base/13/model) or a hub name. FILE is .txt (a sentence a line), .jsonl, .csv, .tsv or
+    .parquet with a `text` column, or - for standard input. It is read in a stream: any size will do.
+
+    The output is a record a line, with the input's fields, the predicted labels and all probabilities; labels that the
+    input had stand under `gold`. It can be evaluated as it stands.
+
+    \b
+      tristance predict runs/base/13/model news.txt -o news.jsonl
+      cat news.txt | tristance predict runs/base/13/model - | jq .stance.russia
+    """
+    from tristance.data.formats import read
+    from tristance.models.classifier import StanceClassifier
+    from tristance.models.prediction_files import predict_stream
+
+    classifier = StanceClassifier.from_pretrained(model, device=device)
+    mapped = dict(_column(column) for column in columns)
+    rows = read(file, actors=classifier.actors, format=format_, columns=mapped)
+    counts = predict_stream(
+        classifier, rows, output, rejects=rejects, strict=strict, batch_size=batch_size, progress=sys.stderr.isatty()
+    )
+    if output != "-" or counts.rejected:
+        click.echo(counts.said(output), err=True)
+
+
+def _column(option: str) -> tuple[str, str]:
+    field, equals, name = option.partition("=")
+    if not equals:
+        raise click.BadParameter(f"found {option!r}; allowed: field=name, for example text=sentence", param_hint="--column")
+    return field, name

@@ -1,0 +1,326 @@
+"""An experiment's config: YAML merged by OmegaConf, validated into frozen models; every room defines its own section."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+
+from tristance.data.corpus import ActorsConfig, DataConfig
+from tristance.data.errors import UserError, shorten
+from tristance.data.sections import Section
+from tristance.models.registry import BASELINES, ModelConfig
+from tristance.train.evaluation.options import EvaluationConfig
+
+SHIPPED: Final = Path(__file__).parent.parent / "configs"
+BASE: Final = SHIPPED / "base.yaml"
+
+
+class LossWeights(Section):
+    """Share of each task in the loss."""
+
+    stance: float = Field(1.0, ge=0)
+    """Weight of the stance loss."""
+    holder: float = Field(0.5, ge=0)
+    """Weight of the holder loss."""
+    sentiment: float = Field(0.5, ge=0)
+    """Weight of the sentiment loss."""
+
+
+class TrainConfig(Section):
+    """How a network is trained; the baselines need none of it."""
+
+    epochs: float = Field(4.0, gt=0)
+    """Passes over the training split."""
+    batch_size: int = Field(32, ge=1)
+    """Sentences a step, in each process."""
+    eval_batch_size: int = Field(64, ge=1)
+    """Sentences a step when scoring."""
+    gradient_accumulation: int = Field(1, ge=1)
+    """Steps whose gradients are added before the weights move."""
+    learning_rate: float = Field(1e-4, gt=0)
+    """Peak learning rate of AdamW."""
+    layer_decay: float = Field(1.0, gt=0, le=1)
+    """Factor on the learning rate from each backbone layer to the one below; 1 trains all layers alike."""
+    head_factor: float = Field(1.0, gt=0)
+    """Factor on the learning rate of the fresh heads."""
+    warmup: float = Field(0.1, ge=0, lt=1)
+    """Share of the steps in which the learning rate rises from 0."""
+    schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
+    """What the learning rate does after the warm-up."""
+    weight_decay: float = Field(0.01, ge=0)
+    """AdamW's decoupled weight decay; none on biases and norms."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradients are clipped to this norm."""
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Share of the probability spread over the other labels, of stance and sentiment."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """`balanced` weighs each stance by the inverse of its frequency in the training split."""
+    loss_weights: LossWeights = LossWeights()
+    early_stopping: int | None = Field(None, ge=1)
+    """Stop after so many epochs without a better primary metric on validation; null never stops early."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Arithmetic of the forward and backward pass."""
+    freeze: int = Field(0, ge=0)
+    """Freeze the embeddings and the lowest `freeze - 1` layers: 0 trains all, 1 freezes the embeddings alone."""
+    device: Literal["auto", "cpu"] = "auto"
+    """`auto` is a GPU where there is one."""
+
+
+class StageConfig(Section):
+    """One stage of an experiment; stages run in order, each from the weights of the one before."""
+
+    name: str = Field("main", pattern=r"^[\w.-]+$")
+    """Name of the stage, and of its folder."""
+    sources: tuple[str, ...] = ("corpus",)
+    """Data sources whose training splits are mixed, and whose validation splits choose the checkpoint."""
+    train: dict[str, Any] = Field(default_factory=dict)
+    """Keys of `train` that differ in this stage alone."""
+
+
+class Config(Section):
+    """A whole experiment."""
+
+    name: str = Field("base", pattern=r"^[\w.,=+-]+$")
+    """Name of the experiment, and of its folder under `output`."""
+    description: str = ""
+    """What the experiment is for, in a sentence."""
+    seeds: tuple[int, ...] = Field((13,), min_length=1)
+    """A run for each: initial weights, order of the data, dropout."""
+    output: str = "runs"
+    """Folder of all experiments."""
+    actors: ActorsConfig = ActorsConfig()
+    data: DataConfig
+    stages: tuple[StageConfig, ...] = Field((StageConfig(),), min_length=1)
+    """Trained in order; one is the plain case."""
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    tracking: tuple[Literal["tensorboard", "mlflow", "trackio"], ...] = ()
+    """Trackers that follow the training, by the Trainer's own callbacks."""
+
+    @field_validator("seeds")
+    @classmethod
+    def _different_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("every seed may stand there once")
+        return seeds
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Config:
+        if len({stage.name for stage in self.stages}) < len(self.stages):
+            raise ValueError("stages need different names")
+        if len(self.stages) > 1 and self.model.architecture in BASELINES:
+            raise ValueError(f"architecture {self.model.architecture} is trained in one stage, found {len(self.stages)}")
+        for stage in self.stages:
+            for source in stage.sources:
+                if source not in self.data.sources:
+                    raise ValueError(f"stage {stage.name!r}: no source {source!r} in data.sources: {', '.join(self.data.sources)}")
+            self.training(stage)
+        return self
+
+    def training(self, stage: StageConfig) -> TrainConfig:
+        """The `train` section as it holds in a stage."""
+        merged = OmegaConf.merge(self.train.model_dump(), stage.train)
+        return TrainConfig.model_validate(OmegaConf.to_container(merged))
+
+    def resolved(self) -> dict[str, Any]:
+        """Every key with its value, JSON-ready."""
+        return self.model_dump(mode="json")
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read, merge and validate a config.
+
+    Args:
+        path: A YAML file; `extends:` names the file it builds on (beside it, or shipped); none means `base.yaml`.
+        overrides: `train.learning_rate=3e-5`, `seeds=[13,42]`, as on the command line.
+
+    Raises:
+        UserError: Naming the file, the key, what was found and what is allowed.
+    """
+    merged, origins = _read(Path(path), ())
+    for override in overrides:
+        key, equals, _ = override.partition("=")
+        if not equals or not key.strip():
+            raise UserError(f"override {override!r}: allowed: key=value, for example train.learning_rate=3e-5")
+        origins[key.strip()] = "command line"
+    try:
+        merged = OmegaConf.merge(merged, OmegaConf.from_dotlist(list(overrides)))
+        content = OmegaConf.to_container(merged, resolve=True)
+    except (OmegaConfBaseException, yaml.YAMLError) as error:
+        raise UserError(f"{path}: {str(error).strip().splitlines()[0]}") from error
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        raise UserError("\n".join(_explain(error, str(path), origins))) from error
+
+
+def _read(path: Path, seen: tuple[Path, ...]) -> tuple[DictConfig, dict[str, str]]:
+    """A file merged upon those that it extends, and for each dotted key the file that set it."""
+    path = _find(path)
+    if path in seen:
+        raise UserError(f"{path}: extends itself by way of {' -> '.join(str(each) for each in seen)}")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except IsADirectoryError as error:
+        raise UserError(f"{path}: is a folder; allowed: a YAML file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    if content is None:
+        content = {}
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: found {shorten(content)}; allowed: keys and values")
+    parent = content.pop("extends", None)
+    if parent is None and path != BASE.resolve():
+        parent = BASE
+    own = OmegaConf.create(content)
+    origins = dict.fromkeys(_dotted(content), str(path))
+    if parent is None:
+        return own, origins
+    near = path.parent / str(parent)
+    base, inherited = _read(near if near.exists() else Path(parent), (*seen, path))
+    if "stages" in own:
+        base.pop("stages", None)  # a list of stages is a whole: half of another one makes no sense
+    merged = OmegaConf.merge(base, own)
+    assert isinstance(merged, DictConfig)
+    return merged, inherited | origins
+
+
+def _find(path: Path) -> Path:
+    if path.exists():
+        return path.resolve()
+    shipped = SHIPPED / (path.name if path.parts[:1] == ("configs",) else path)
+    if shipped.with_suffix(".yaml").exists():
+        return shipped.with_suffix(".yaml").resolve()
+    known = ", ".join(sorted(str(each.relative_to(SHIPPED)) for each in shipped_configs()))
+    raise UserError(f"{path}: no such config; allowed: a file, or one of the shipped: {known}")
+
+
+def shipped_configs() -> list[Path]:
+    """Every experiment that ships with tristance."""
+    return sorted(path for path in SHIPPED.rglob("*.yaml") if "sweeps" not in path.parts)
+
+
+def _dotted(content: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in content.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")
+
+
+def _explain(error: ValidationError, path: str, origins: Mapping[str, str]) -> Iterator[str]:
+    """One line an error: file, key, what was found, what is allowed, and the nearest known key."""
+    for item in error.errors():
+        key = ".".join(str(part) for part in item["loc"]) or "config"
+        origin = next((origins[part] for part in _ancestors(key) if part in origins), path)
+        if item["type"] == "extra_forbidden":
+            yield f"{origin}: {key}: unknown key; {_hint(key)}"
+            continue
+        if item["type"] == "too_short" and item["input"]:
+            continue  # pydantic counts what was left after the faults it has told already
+        message = item["msg"].removeprefix("Value error, ")
+        # a section as a whole says by itself what is wrong inside it
+        found = "" if isinstance(item["input"], Mapping) else f"found {shorten(item['input'])}; "
+        yield f"{origin}: {key}: {found}allowed: {message[:1].lower()}{message[1:]}"
+
+
+def _hint(key: str) -> str:
+    """The known key nearest to an unknown one: of its own section, else of any; or all of its section."""
+    known = known_keys(Config)
+    parent, _, leaf = key.rpartition(".")
+    beside = [each.rpartition(".")[2] for each in known if fnmatch.fnmatchcase(parent, each.rpartition(".")[0])]
+    near = difflib.get_close_matches(leaf, beside, 1, 0.6)
+    if near:
+        return f"did you mean {parent}{'.' if parent else ''}{near[0]}?"
+    leaves = {each.rpartition(".")[2]: each for each in known}
+    elsewhere = difflib.get_close_matches(leaf, list(leaves), 1, 0.6)
+    if elsewhere:
+        return f"did you mean {leaves[elsewhere[0]]}?"
+    return f"allowed: {', '.join(beside)}" if beside else "no section holds it"
+
+
+def _ancestors(key: str) -> Iterator[str]:
+    while key:
+        yield key
+        key = key.rpartition(".")[0]
+
+
+def known_keys(section: type[BaseModel], prefix: str = "") -> list[str]:
+    """Every dotted key of a section; `*` stands for a name that the user chooses, or a place in a list."""
+    keys = []
+    for name, field in section.model_fields.items():
+        keys.append(prefix + name)
+        many = typing.get_args(field.annotation)
+        for inner in (field.annotation, *many):
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                keys.extend(known_keys(inner, f"{prefix}{name}.{'*.' if many else ''}"))
+    return keys
+
+
+def flatten(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys as dotted ones; lists are leaves."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Dotted keys in which two resolved configs differ, with both values; None where one lacks the key."""
+    left, right = flatten(first), flatten(second)
+    keys = [*left, *(key for key in right if key not in left)]
+    return {key: (left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)}
+
+
+def with_comments(config: Config) -> str:
+    """The resolved config as YAML, each key under its meaning: what `base.yaml` holds."""
+    return "\n".join(_commented(config, "")).strip() + "\n"
+
+
+def _commented(section: BaseModel, indent: str) -> Iterator[str]:
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if not indent:
+            yield ""
+        meaning = field.description or (type(value).__doc__ or "" if isinstance(value, BaseModel) else "")
+        yield from (f"{indent}# {line}" for line in meaning.splitlines())
+        nested = list(_nested(value, indent + "  "))
+        if nested:
+            yield f"{indent}{name}:"
+            yield from nested
+        else:
+            yield indent + _one_line(name, section.model_dump(mode="json", include={name})[name])
+
+
+def _nested(value: Any, indent: str) -> Iterator[str]:
+    """The lines below a key that holds a section, or sections by name, or a list of sections."""
+    if isinstance(value, BaseModel):
+        yield from _commented(value, indent)
+    elif isinstance(value, dict) and any(isinstance(inner, BaseModel) for inner in value.values()):
+        for key, inner in value.items():
+            yield f"{indent}{key}:"
+            yield from _commented(inner, indent + "  ")
+    elif isinstance(value, tuple) and any(isinstance(inner, BaseModel) for inner in value):
+        for inner in value:
+            yield f"{indent}-"
+            yield from _commented(inner, indent + "  ")
+
+
+def _one_line(name: str, value: Any) -> str:
+    """`name: value` in YAML, lists and mappings in brackets."""
+    text: str = yaml.safe_dump({name: value}, allow_unicode=True, default_flow_style=True, width=10_000)
+    return text.strip()[1:-1]

@@ -1,0 +1,331 @@
+"""One config, one experiment: `run_experiment(config)` trains a run for each seed, scores it, and leaves it in its folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from rich.console import Console
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel, TrainerCallback, set_seed
+
+from tristance.data.actors import Actors
+from tristance.data.corpus import Corpus, load_corpus
+from tristance.data.records import Record
+from tristance.models.backbone import load_tokenizer
+from tristance.models.baselines import fit_baseline, save_baseline
+from tristance.models.classifier import StanceClassifier
+from tristance.models.manifest import Manifest
+from tristance.models.networks import NetworkScorer, build_encoding, build_network, save_network, use_all_cores
+from tristance.models.registry import BASELINES, Scorer
+from tristance.train import features, trainer
+from tristance.train.card import write_card
+from tristance.train.config import Config, StageConfig
+from tristance.train.evaluation.calibration import before_and_after, fit_temperature
+from tristance.train.evaluation.metrics import evaluate
+from tristance.train.evaluation.options import EvaluationConfig
+from tristance.train.evaluation.plots import write_plots
+from tristance.train.evaluation.predictions import write_predictions
+from tristance.train.progress import TrainingProgress
+from tristance.train.runs import Run, locked, write_json
+
+FORMAT: Final = "tristance.run/1"
+"""Of a run's metrics.json: see evaluation/METRICS.md."""
+EVALUATED: Final = ("validation", "test")
+QUICK_LOOK: Final = {"resamples": 0, "slices": ()}
+"""What an evaluation needs that only chooses a checkpoint: no intervals, no slices."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished experiment."""
+
+    config: Config
+    runs: tuple[Run, ...]
+    """One a seed, in the order of the config."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all runs of an experiment share."""
+
+    config: Config
+    actors: Actors
+    corpora: Mapping[str, Corpus]
+    console: Console
+
+    def final(self) -> Corpus:
+        """The source that the experiment is judged by: the first of its last stage."""
+        return self.corpora[self.config.stages[-1].sources[0]]
+
+    def stance_labels(self) -> tuple[str, ...]:
+        """The labels that the trained model may give: those of its last stage."""
+        sources = [self.corpora[name] for name in self.config.stages[-1].sources]
+        return max((source.stance_labels for source in sources), key=len)
+
+
+def run_experiment(config: Config, *, again: bool = False, console: Console | None = None) -> Result:
+    """Train and evaluate every seed of an experiment; a finished run is left alone, an interrupted one goes on.
+
+    Under `torchrun` all processes call this alike: they train together, and the first writes.
+
+    Args:
+        config: What to do.
+        again: Throw away what earlier runs left.
+        console: Where progress is shown; standard error if None.
+
+    Raises:
+        UserError: For whatever the user can mend: faulty data, an occupied run folder, a loss that is no number.
+    """
+    setting = prepare(config, console or Console(stderr=True))
+    _join_processes()
+    use_all_cores()
+    runs = []
+    for seed in config.seeds:
+        run = Run(Path(config.output) / config.name / str(seed))
+        run_seed(setting, run, seed, again=again)
+        runs.append(run)
+    return Result(config, tuple(runs))
+
+
+def prepare(config: Config, console: Console) -> Setting:
+    """Read and check everything that the experiment needs, before any model is loaded."""
+    actors = config.actors.load()
+    names = dict.fromkeys(name for stage in config.stages for name in stage.sources)
+    corpora = {name: load_corpus(name, config.data.sources[name], actors, config.data.check) for name in names}
+    for corpus in corpora.values():
+        for fault in corpus.warnings[:3]:
+            console.print(f"warning: {fault}", highlight=False, markup=False)
+        if len(corpus.warnings) > 3:
+            console.print(f"warning: and {len(corpus.warnings) - 3} more of source {corpus.name}", highlight=False)
+    for stage in config.stages:
+        for split in ("train", "validation"):
+            found = [record for name in stage.sources for record in corpora[name].splits[split]]
+            features.require_learnable(found, f"{split} (stage {stage.name})")
+    return Setting(config, actors, corpora, console)
+
+
+def run_seed(setting: Setting, run: Run, seed: int, *, again: bool = False) -> None:
+    """Bring one run to its end."""
+    config = setting.config
+    with locked(run) if _is_first() else contextlib.nullcontext():
+        if _is_first():
+            fingerprints = {name: corpus.fingerprint() for name, corpus in setting.corpora.items()}
+            run.begin(config, fingerprints, again=again)
+        if _from_first(run.finished):
+            setting.console.print(f"{run.folder}: finished before (--again trains it anew)", highlight=False)
+            return
+        set_seed(seed)
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        if _from_first(run.model.exists()):
+            pass  # only the evaluation was interrupted
+        elif config.model.architecture in BASELINES:
+            _train_baseline(setting, run)
+        else:
+            _train_network(setting, run, seed)
+        if _is_first():
+            _evaluate_run(setting, run, seed)
+            shutil.rmtree(run.folder / "stages", ignore_errors=True)
+        _wait()
+
+
+def _train_baseline(setting: Setting, run: Run) -> None:
+    train = [record for name in setting.config.stages[-1].sources for record in setting.corpora[name].splits["train"]]
+    model = setting.config.model
+    with _timed(run, "train"):
+        baseline = fit_baseline(model.architecture, train, setting.actors, model.tfidf)
+    with _whole_folder(run.model) as folder:
+        save_baseline(folder, baseline, _manifest(setting, run, baseline))
+
+
+def _train_network(setting: Setting, run: Run, seed: int) -> None:
+    config = setting.config
+    network, tokenizer = build_network(config.model), load_tokenizer(config.model.backbone)
+    encoding = build_encoding(config.model, tokenizer)
+    for number, stage in enumerate(config.stages):
+        finished = run.stage(number, stage.name) / "weights.safetensors"
+        if not _from_first(finished.exists()):
+            _train_stage(setting, run, seed, stage, network, encoding)
+            if _is_first():
+                save_file(network.state_dict(), finished.with_suffix(".part"))
+                finished.with_suffix(".part").replace(finished)
+        _wait()
+        # the next stage starts from the file in any case, so that an interruption changes nothing
+        network.load_state_dict(load_file(finished))
+    if _is_first():
+        scorer = NetworkScorer(network, encoding, setting.stance_labels(), config.train.device)
+        with _whole_folder(run.model) as folder:
+            save_network(folder, network, tokenizer, _manifest(setting, run, scorer))
+
+
+def _train_stage(
+    setting: Setting, run: Run, seed: int, stage: StageConfig, network: PreTrainedModel, encoding: Any
+) -> None:
+    config, training = setting.config, setting.config.training(stage)
+    number = config.stages.index(stage)
+    folder = run.stage(number, stage.name)
+    labelled = [
+        (record, setting.corpora[name].stance_labels)
+        for name in stage.sources
+        for record in setting.corpora[name].splits["train"]
+    ]
+    records, allowed = [record for record, _ in labelled], [labels for _, labels in labelled]
+    judged = setting.corpora[stage.sources[0]]
+    title = f"{config.name} · seed {seed}" + (f" · {stage.name}" if len(config.stages) > 1 else "")
+    arguments = trainer.training_arguments(
+        training, folder, seed, config.evaluation.primary, config.tracking, f"{config.name}-{seed}"
+    )
+    trainer.freeze(network, training.freeze)
+    stage_trainer = trainer.StanceTrainer(
+        model=network,
+        args=arguments,
+        train_dataset=features.training_set(records, allowed, setting.actors, encoding),
+        eval_dataset=list(judged.splits["validation"]),
+        data_collator=features.Collator(encoding),
+        callbacks=trainer.callbacks(
+            training, [TrainingProgress(title, config.evaluation.primary, setting.console), Recorder(run, number, stage.name)]
+        ),
+        training=training,
+        class_weights=features.balanced_weights(records) if training.class_weights == "balanced" else None,
+        validate=lambda trained: validate(trained, encoding, judged, setting, training.eval_batch_size),
+    )
+    trainer.silence(stage_trainer)
+    checkpoint = _from_first(trainer.last_checkpoint(folder) if _is_first() else None)
+    stage_trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    network.requires_grad_(True)
+
+
+def validate(
+    network: PreTrainedModel, encoding: Any, judged: Corpus, setting: Setting, batch_size: int
+) -> dict[str, float]:
+    """Validation metrics of a network in training, by the road that inference takes: `{"eval_mean.F_avg": …}`."""
+    records = judged.splits["validation"]
+    scorer = NetworkScorer(network, encoding, judged.stance_labels, setting.config.train.device)
+    classifier = StanceClassifier(scorer, Manifest(setting.config.model.architecture, setting.actors.as_list()))
+    scores = classifier.score_records(records, batch_size=batch_size)
+    options = EvaluationConfig(**{**setting.config.evaluation.model_dump(), **QUICK_LOOK})
+    found = evaluate(records, scores, options, stance_labels=judged.stance_labels)
+    figures = {**found["overall"], **{f"{slot}.F_avg": block["F_avg"] for slot, block in found["slots"].items()}}
+    return {f"eval_{name}": figure["value"] for name, figure in figures.items() if figure["value"] is not None}
+
+
+class Recorder(TrainerCallback):
+    """Keeps the run's learning curve and its seconds on disk, epoch by epoch."""
+
+    def __init__(self, run: Run, number: int, stage: str) -> None:
+        self.run, self.file = run, run.folder / "log" / f"{number}-{stage}.json"
+        self.since = time.monotonic()
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:  # noqa: D102 - inherited
+        self.since = time.monotonic()
+
+    def on_evaluate(self, _: Any, state: Any, __: Any, **___: Any) -> None:  # noqa: D102 - inherited
+        if state.is_world_process_zero:
+            write_json(self.file, {"history": state.log_history})
+            now = time.monotonic()
+            self.run.note_seconds("train", now - self.since)
+            self.since = now
+
+
+def _manifest(setting: Setting, run: Run, scorer: Scorer) -> Manifest:
+    """The trained model's manifest, with temperatures fitted on validation."""
+    config, judged = setting.config, setting.final()
+    plain = Manifest(
+        architecture=config.model.architecture,
+        actors=setting.actors.as_list() if _labels_actors(setting) else [],
+        encoding=config.model.encoding_options() if config.model.architecture not in BASELINES else {},
+        stance_labels=list(setting.stance_labels()),
+        experiment={"name": config.name, "seed": int(run.seed), "data": run.provenance()["data"]},
+    )
+    scores = StanceClassifier(scorer, plain).score_records(judged.splits["validation"])
+    temperature = fit_temperature(judged.splits["validation"], scores, stance_labels=judged.stance_labels)
+    return Manifest(**{**plain.as_dict(), "temperature": temperature})
+
+
+def _labels_actors(setting: Setting) -> bool:
+    return any(record.stance for corpus in setting.corpora.values() for record in corpus.splits["train"])
+
+
+def _evaluate_run(setting: Setting, run: Run, seed: int) -> None:
+    """Score the saved model on validation and test, and write everything that a run leaves; metrics.json last."""
+    config, judged = setting.config, setting.final()
+    classifier = StanceClassifier.from_pretrained(run.model, device=config.train.device)
+    content: dict[str, Any] = {"format": FORMAT, "experiment": config.name, "seed": seed, "baselines": {}}
+    for split in EVALUATED:
+        records = judged.splits[split]
+        if not records:
+            continue
+        with _timed(run, f"score {split}"):
+            raw = classifier.score_records(records, batch_size=config.train.eval_batch_size, tempered=False)
+        scores = raw.tempered(classifier.manifest.temperature)
+        content[split] = evaluate(records, scores, config.evaluation, stance_labels=judged.stance_labels)
+        before = evaluate(records, raw, config.evaluation, stance_labels=judged.stance_labels)
+        content[split]["calibration"] = before_and_after(before, content[split], classifier.manifest.temperature)
+        content["baselines"][split] = _baselines(setting, records)
+        write_predictions(run.predictions(split), records, scores)
+        write_plots(content[split], run.folder / "plots" / split)
+    write_card(run, config, content)
+    write_json(run.metrics_file, content)
+
+
+def _baselines(setting: Setting, records: Sequence[Record]) -> dict[str, Any]:
+    """Overall figures and each slot's F_avg of the other baselines, trained on the last stage's data."""
+    config, judged = setting.config, setting.final()
+    found = {}
+    for name in BASELINES:
+        if name != config.model.architecture:
+            baseline = fit_baseline(name, judged.splits["train"], setting.actors, config.model.tfidf)
+            classifier = StanceClassifier(baseline, Manifest(name, setting.actors.as_list()))
+            scores = classifier.score_records(records)
+            metrics = evaluate(records, scores, config.evaluation, stance_labels=judged.stance_labels)
+            slots = {slot: {"F_avg": block["F_avg"]} for slot, block in metrics["slots"].items()}
+            found[name] = {"overall": metrics["overall"], "slots": slots}
+    return found
+
+
+@contextlib.contextmanager
+def _timed(run: Run, part: str) -> Iterator[None]:
+    start = time.monotonic()
+    yield
+    run.note_seconds(part, time.monotonic() - start)
+
+
+@contextlib.contextmanager
+def _whole_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside the wanted one, renamed into place when it is complete."""
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    yield part
+    part.replace(folder)
+
+
+def _join_processes() -> None:
+    """Meet the other processes of `torchrun`, if it started this one."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+
+
+def _is_first() -> bool:
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def _wait() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+
+
+def _from_first(value: Any) -> Any:
+    """What the first process found, in all of them."""
+    if not torch.distributed.is_initialized():
+        return value
+    shared = [value]
+    torch.distributed.broadcast_object_list(shared)
+    return shared[0]
