@@ -114,11 +114,11 @@ def _watched(rows: Iterable[Record | Fault], shown: bool) -> Iterator[Record | F
         yield from rows
         return
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.completed} sentences"), TextColumn("{task.speed:.0f}/s"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.completed} sentences"), TaskProgressColumn(show_speed=True), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None, speed=0)
+        task = bar.add_task("", total=None)
         for row in rows:
             yield row
             bar.advance(task)

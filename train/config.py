@@ -286,6 +286,25 @@ def difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str,
     return {key: (left.get(key), right.get(key)) for key in keys if left.get(key) != right.get(key)}
 
 
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of a config file: no key is required, since what is left out comes from the file it extends."""
+    schema = Config.model_json_schema()
+    schema["properties"]["extends"] = {"type": "string", "description": "Config that this one builds on; base.yaml if left out."}
+    for part in (schema, *schema["$defs"].values()):
+        part.pop("required", None)
+    return schema
+
+
+def is_shipped(resolved: Mapping[str, Any]) -> bool:
+    """Whether a resolved config is a shipped one, seeds and place aside: its test results may be shown."""
+    aside = ("seeds", "output", "tracking", "description")
+
+    def core(content: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in content.items() if key not in aside}
+
+    return any(core(load_config(path).resolved()) == core(resolved) for path in shipped_configs())
+
+
 def with_comments(config: Config) -> str:
     """The resolved config as YAML, each key under its meaning: what `base.yaml` holds."""
     return "\n".join(_commented(config, "")).strip() + "\n"

@@ -34,10 +34,8 @@ from tristance.train.evaluation.options import EvaluationConfig
 from tristance.train.evaluation.plots import write_plots
 from tristance.train.evaluation.predictions import write_predictions
 from tristance.train.progress import TrainingProgress
-from tristance.train.runs import Run, locked, write_json
+from tristance.train.runs import FORMAT, Run, locked, write_json
 
-FORMAT: Final = "tristance.run/1"
-"""Of a run's metrics.json: see evaluation/METRICS.md."""
 EVALUATED: Final = ("validation", "test")
 QUICK_LOOK: Final = {"resamples": 0, "slices": ()}
 """What an evaluation needs that only chooses a checkpoint: no intervals, no slices."""
@@ -269,7 +267,7 @@ def _evaluate_run(setting: Setting, run: Run, seed: int) -> None:
         before = evaluate(records, raw, config.evaluation, stance_labels=judged.stance_labels)
         content[split]["calibration"] = before_and_after(before, content[split], classifier.manifest.temperature)
         content["baselines"][split] = _baselines(setting, records)
-        write_predictions(run.predictions(split), records, scores)
+        write_predictions(run.predictions(split), records, scores, stance_labels=judged.stance_labels)
         write_plots(content[split], run.folder / "plots" / split)
     write_card(run, config, content)
     write_json(run.metrics_file, content)

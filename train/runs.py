@@ -20,6 +20,8 @@ from tristance.data.errors import UserError, shorten
 from tristance.data.files import writing
 from tristance.train.config import Config, difference
 
+FORMAT: Final = "tristance.run/1"
+"""Of a run's metrics.json: see evaluation/METRICS.md."""
 NOT_THE_EXPERIMENT: Final = ("name", "description", "seeds", "output", "tracking")
 """Keys that change where a run lies and who watches it, not what comes out."""
 PACKAGES: Final = ("tristance", "torch", "transformers", "tokenizers", "datasets", "accelerate", "scikit-learn", "numpy")

@@ -101,7 +101,7 @@ def _overall(metrics: Mapping[str, Any]) -> Table:
     table.show_header = False
     lines = {
         "mean F_avg over actors": "mean.F_avg",
-        f"worst F_avg ({overall['worst.F_avg']['slot'] or 'none'})": "worst.F_avg",
+        f"worst F_avg ({escape(overall['worst.F_avg']['slot'] or 'none')})": "worst.F_avg",
         "mean macro F1 over actors": "mean.macro_F1",
         "all stances of a sentence right": "joint_accuracy",
         "holders and sentiment right too": "joint_accuracy_all",

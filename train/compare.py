@@ -1,0 +1,144 @@
+"""Experiments side by side: what differs in their configs, and what came of it, mean ± sd over seeds."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rich import box
+from rich.table import Table
+
+from tristance.data.errors import UserError, shorten
+from tristance.train.config import flatten, is_shipped
+from tristance.train.evaluation import metrics as evaluations
+from tristance.train.runs import NOT_THE_EXPERIMENT, Run, find_runs
+
+OVERALL: Final = ("mean.F_avg", "worst.F_avg", "joint_accuracy", "holder.macro_F1", "sentiment.macro_F1", "mean.ece")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The finished runs of one experiment."""
+
+    name: str
+    runs: tuple[Run, ...]
+    config: Mapping[str, Any]
+    """Dotted keys; without seeds and places."""
+    figures: Mapping[str, tuple[float, ...]]
+    """Values of each figure over the runs."""
+    seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Experiments on the same rows."""
+
+    split: str
+    experiments: tuple[Experiment, ...]
+    differs: tuple[str, ...]
+    """Dotted config keys in which they differ."""
+    slots: tuple[str, ...]
+
+
+def compare_experiments(paths: Sequence[str | Path], split: str = "validation") -> Comparison:
+    """Read runs and put those of one experiment together.
+
+    Args:
+        paths: Run folders or experiments' folders.
+        split: `validation`, or `test` for shipped configs and predictions from elsewhere.
+
+    Raises:
+        UserError: If a folder holds no run, a run lacks the split, or they were scored on different rows.
+    """
+    runs = {run.folder.resolve(): run for path in paths for run in find_runs(path)}
+    by_name: dict[Path, list[Run]] = {}
+    for folder, run in runs.items():
+        by_name.setdefault(folder.parent, []).append(run)
+    experiments = tuple(_experiment(group, split) for group in by_name.values())
+    _require_same_rows(list(runs.values()), split)
+    every = dict.fromkeys(key for experiment in experiments for key in experiment.config)
+    differs = tuple(key for key in every if len({repr(each.config.get(key)) for each in experiments}) > 1)
+    slots = tuple(dict.fromkeys(slot for run in runs.values() for slot in run.metrics()[split]["slots"]))
+    return Comparison(split, experiments, differs, slots)
+
+
+def _experiment(runs: Sequence[Run], split: str) -> Experiment:
+    values: dict[str, list[float]] = {}
+    config = runs[0].config()
+    trained = "model" in config and "train" in config
+    for run in runs:
+        content = run.metrics()
+        if split not in content:
+            found = ", ".join(name for name in ("validation", "test") if name in content)
+            raise UserError(f"{run.folder}: has no {split} results; allowed: --split {found}")
+        if split == "test" and trained and not is_shipped(run.config()):
+            raise UserError(
+                f"{run.folder}: its config is not a shipped one; allowed: --split validation (choose by validation, report test once)"
+            )
+        for name, figure in evaluations.flatten(content[split]).items():
+            if figure["value"] is not None:
+                values.setdefault(name, []).append(figure["value"])
+    return Experiment(
+        runs[0].experiment,
+        tuple(runs),
+        {key: value for key, value in flatten(config).items() if key.partition(".")[0] not in NOT_THE_EXPERIMENT},
+        {name: tuple(found) for name, found in values.items()},
+        tuple(seconds for run in runs if (seconds := run.provenance()["seconds"].get("train")) is not None),
+    )
+
+
+def _require_same_rows(runs: Sequence[Run], split: str) -> None:
+    """Figures of different sentences do not compare."""
+    hashes = {run.folder: {entry[split]["sha256"] for entry in run.provenance()["data"].values() if split in entry} for run in runs}
+    shared = set.intersection(*hashes.values())
+    if not shared:
+        said = "; ".join(f"{folder}: {shorten(sorted(found)[0][:12] if found else None)}" for folder, found in list(hashes.items())[:4])
+        raise UserError(f"scored on different {split} data ({said}); allowed: runs on the same rows")
+
+
+def table(comparison: Comparison) -> Table:
+    """For the terminal: experiments as columns."""
+    shown = Table(title=f"Comparison on {comparison.split}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    shown.add_column("")
+    for experiment in comparison.experiments:
+        shown.add_column(experiment.name, justify="right")
+    for key in comparison.differs:
+        shown.add_row(key, *(_said(experiment.config.get(key, "–")) for experiment in comparison.experiments), style="dim")
+    shown.add_row("seeds", *(str(len(experiment.runs)) for experiment in comparison.experiments), end_section=True)
+    best = {name: _best(comparison, name) for name in _names(comparison)}
+    for name in _names(comparison):
+        cells = [
+            f"[bold]{_mean_sd(e.figures.get(name))}[/bold]" if number in best[name] else _mean_sd(e.figures.get(name))
+            for number, e in enumerate(comparison.experiments)
+        ]
+        shown.add_row(name, *cells)
+    shown.add_row("training seconds", *(_mean_sd(each.seconds, 1, 0) for each in comparison.experiments))
+    return shown
+
+
+def _names(comparison: Comparison) -> list[str]:
+    return [*OVERALL[:2], *(f"{slot}.F_avg" for slot in comparison.slots), *OVERALL[2:]]
+
+
+def _best(comparison: Comparison, name: str) -> list[int]:
+    """The columns with the best mean; of a calibration error, the lowest."""
+    means = [statistics.fmean(found) if (found := each.figures.get(name)) else None for each in comparison.experiments]
+    known = [mean for mean in means if mean is not None]
+    if len(known) < 2:
+        return []
+    best = min(known) if name.endswith("ece") else max(known)
+    return [number for number, mean in enumerate(means) if mean == best]
+
+
+def _mean_sd(values: Sequence[float] | None, scale: float = 100, digits: int = 1) -> str:
+    if not values:
+        return "–"
+    mean = scale * statistics.fmean(values)
+    return f"{mean:.{digits}f}" + (f" ± {scale * statistics.stdev(values):.{digits}f}" if len(values) > 1 else "")
+
+
+def _said(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,124 @@
+"""From a run, a model or somebody's predictions to the report that is printed, and to the files beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tristance.data.actors import Actors
+from tristance.data.corpus import fingerprint
+from tristance.data.errors import UserError
+from tristance.data.files import writing
+from tristance.data.formats import find_format, load
+from tristance.data.labels import STANCES
+from tristance.data.records import Record
+from tristance.models.classifier import StanceClassifier
+from tristance.models.predictions import Scores
+from tristance.train.config import is_shipped
+from tristance.train.evaluation.metrics import evaluate
+from tristance.train.evaluation.plots import write_plots
+from tristance.train.evaluation.predictions import align, read_predictions, write_predictions
+from tristance.train.runs import FORMAT, Run, write_json
+
+THREE_CLASSES = ("newsmtsc", "dse")
+"""Formats whose sets do not label a target as unrelated."""
+
+
+def report_of(run: Run) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Title, metrics and baselines that a finished run is shown by: its test for a shipped config, else validation."""
+    content = run.metrics()
+    split = "test" if "test" in content and is_shipped(run.config()) else "validation"
+    baselines = dict(content["baselines"].get(split, {}))
+    blind = _target_blind(run, content, split)
+    if blind:
+        baselines["target-blind"] = blind
+    return f"{run.experiment}, seed {run.seed}: {split} ({content[split]['n']} sentences)", content[split], baselines
+
+
+def _target_blind(run: Run, content: Mapping[str, Any], split: str) -> dict[str, Any] | None:
+    """The metrics of a target-blind run on the same rows that stands in the same output folder, if there is one."""
+    data = run.provenance()["data"]
+    for path in sorted(run.folder.parent.parent.glob("*/*/metrics.json")):
+        other = Run(path.parent)
+        if other.folder != run.folder and other.provenance_file.exists() and other.provenance()["data"] == data:
+            options = other.config().get("model", {}).get("slots", {})
+            if options.get("anonymous") and not run.config()["model"]["slots"]["anonymous"]:
+                metrics: dict[str, Any] = other.metrics().get(split, {})
+                return metrics or None
+    return None
+
+
+def evaluate_file(
+    *,
+    model: str | None,
+    predictions: str | None,
+    data: str,
+    format_: str = "auto",
+    labels: Sequence[str] | None = None,
+    split: str = "test",
+    output: str | None = None,
+    batch_size: int = 64,
+) -> tuple[str, dict[str, Any], Path | None]:
+    """Score a model, or a file of predictions, on a labelled file.
+
+    Args:
+        model: Run folder, model folder or hub name; None if `predictions` is given.
+        predictions: File in the form of `Prediction.as_dict`, or parquet as runs hold it.
+        data: Labelled sentences.
+        format_: Of the data.
+        labels: The set's stance labels; None for all four, or the three of a public format.
+        split: What the data are: `validation` or `test`.
+        output: Run folder to write; beside the model's run, or nowhere, if None.
+        batch_size: Sentences a step.
+
+    Returns:
+        Title, metrics, and the folder written.
+
+    Raises:
+        UserError: For faulty files, or labels that do not fit.
+    """
+    run, classifier = _load(model) if model else (None, None)
+    actors = classifier.actors if classifier else Actors.load()
+    records = load(data, actors=actors, format=format_)
+    kind = find_format(data, format_)
+    stance_labels = tuple(labels) if labels else STANCES[:3] if kind in THREE_CLASSES else STANCES
+    if not set(stance_labels) <= set(STANCES):
+        raise UserError(f"--labels: found {','.join(stance_labels)}; allowed: some of {','.join(STANCES)}")
+    if classifier:
+        scores = classifier.score_records(records, batch_size=batch_size, progress=True)
+    else:
+        assert predictions is not None
+        scores = align(records, read_predictions(predictions))
+    metrics = evaluate(records, scores, stance_labels=stance_labels)
+    folder = Path(output) if output else run.folder / "evaluations" / Path(data).stem if run else None
+    if folder:
+        source = {"predictions": predictions} if predictions else {"model": model}
+        _write(Run(folder), split, records, scores, metrics, source | {"data": data})
+    return f"{model or predictions} on {data} ({len(records)} sentences)", metrics, folder
+
+
+def _load(model: str) -> tuple[Run | None, StanceClassifier]:
+    run = Run(Path(model))
+    if run.finished:
+        return run, StanceClassifier.from_pretrained(run.model)
+    return None, StanceClassifier.from_pretrained(model)
+
+
+def _write(
+    run: Run, split: str, records: Sequence[Record], scores: Scores, metrics: dict[str, Any], source: Mapping[str, Any]
+) -> None:
+    """A run folder without training, which `compare` takes; metrics.json last, as ever."""
+    if run.finished and (run.folder / "model").exists():
+        raise UserError(f"{run.folder}: holds a trained run; allowed: another folder")
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with writing(run.config_file) as stream:
+        yaml.safe_dump({"name": run.experiment, **source}, stream, sort_keys=False, allow_unicode=True)
+    write_json(run.provenance_file, {"data": {"file": {split: {"rows": len(records), "sha256": fingerprint(records)}}}, "seconds": {}})
+    write_predictions(run.predictions(split), records, scores, stance_labels=metrics["stance_labels"])
+    write_plots(metrics, run.folder / "plots" / split)
+    write_json(run.metrics_file, {"format": FORMAT, "experiment": run.experiment, "seed": run.seed, "baselines": {}, split: metrics})
+
+
