@@ -94,7 +94,7 @@ class DataConfig(Section):
 
     sources: dict[str, SourceConfig]
     """Named sets of sentences, each with its files a split."""
-    check: Literal["refuse", "warn", "off"] = "refuse"
+    check: Literal["refuse", "warn", "ignore"] = "refuse"
     """What to do about duplicates, and about sentences or groups that leak from one split into another."""
 
 
@@ -138,7 +138,7 @@ def load_corpus(name: str, source: SourceConfig, actors: Actors, checked: str = 
         name: The source's name, for messages.
         source: Its section of the config.
         actors: Who may be labelled.
-        checked: `refuse`, `warn` or `off`: what to do about duplicates and leaks.
+        checked: `refuse`, `warn` or `ignore`: what to do about duplicates and leaks.
 
     Raises:
         DataError: With all faults of all files; with duplicates and leaks, if they are to be refused.
@@ -160,7 +160,7 @@ def load_corpus(name: str, source: SourceConfig, actors: Actors, checked: str = 
                 faults += error.faults
     if faults:
         raise DataError(faults)
-    suspects = [] if checked == "off" else check(splits)
+    suspects = [] if checked == "ignore" else check(splits)
     if suspects and checked == "refuse":
         raise DataError(suspects)
     return Corpus(name, splits, source.stance_labels, suspects)

@@ -242,9 +242,9 @@ class Bootstrap:
             error: `calibration_error` of the sample and the resamples, `[1 + R, ...]`.
             spread: `calibration_spread` of the same, `[1 + R, ...]`.
         """
-        value, low, high = self.interval(error)
+        value, _, high = self.interval(error)
         reach = self.interval(np.concatenate([error[:1], spread[1:]]))[2]
-        return value, np.where(np.isnan(low), low, np.clip(value - reach, 0, None)), np.fmax(high, value)
+        return value, np.clip(value - reach, 0, None), np.maximum(high, value)  # NaN stays NaN
 
 
 def _quantile(ordered: Floats, defined: npt.NDArray[Any], q: float) -> Floats:

@@ -162,7 +162,9 @@ class SlotsModel(PreTrainedModel):
         seen = torch.arange(width, device=words.device) < lengths[:, None]
         visible = seen[:, None, :].repeat(1, width, 1)
         visible[every, lengths, lengths] = True
-        state = self.backbone(inputs_embeds=rows, attention_mask=visible).last_hidden_state
+        # DeBERTa's own forward takes no mask by query: its two halves, with the mask where it belongs
+        embedded = self.backbone.embeddings(inputs_embeds=rows, mask=visible[every, lengths])
+        state = self.backbone.encoder(embedded, visible, output_hidden_states=False, return_dict=True).last_hidden_state
         return state.view(batch, count, width, hidden)[:, 0, 0], state[every, lengths].view(batch, count, hidden)
 
     def _first_position(self) -> int:

@@ -7,12 +7,13 @@ import fnmatch
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails
 
 from tristance.data.corpus import ActorsConfig, DataConfig
 from tristance.data.errors import UserError, shorten
@@ -89,11 +90,11 @@ class StageConfig(Section):
 class Config(Section):
     """A whole experiment."""
 
-    name: str = Field("base", pattern=r"^[\w.,=+-]+$")
+    name: str = Field("base", pattern=r"^[\w,=+-][\w.,=+-]*$")
     """Name of the experiment, and of its folder under `output`."""
     description: str = ""
     """What the experiment is for, in a sentence."""
-    seeds: tuple[int, ...] = Field((13,), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field((13,), min_length=1)
     """A run for each: initial weights, order of the data, dropout."""
     output: str = "runs"
     """Folder of all experiments."""
@@ -120,11 +121,16 @@ class Config(Section):
             raise ValueError("stages need different names")
         if len(self.stages) > 1 and self.model.architecture in BASELINES:
             raise ValueError(f"architecture {self.model.architecture} is trained in one stage, found {len(self.stages)}")
-        for stage in self.stages:
+        for number, stage in enumerate(self.stages):
             for source in stage.sources:
                 if source not in self.data.sources:
                     raise ValueError(f"stage {stage.name!r}: no source {source!r} in data.sources: {', '.join(self.data.sources)}")
-            self.training(stage)
+            try:
+                self.training(stage)
+            except ValidationError as error:
+                place = ("stages", number, "train")
+                details = [InitErrorDetails(**{**item, "loc": (*place, *item["loc"])}) for item in error.errors()]  # type: ignore[typeddict-item]
+                raise ValidationError.from_exception_data("Config", details) from error
         return self
 
     def training(self, stage: StageConfig) -> TrainConfig:

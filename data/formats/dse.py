@@ -40,7 +40,7 @@ def convert(cells: Sequence[str], file: str, line: int) -> Mapping[str, Any] | F
     text, spans = _unbracket(sentence)
     names = [text[start:end] for start, end in spans]
     wanted = [printable(cell).strip() for cell in cells[1:3]]
-    if names == wanted[::-1]:
+    if names != wanted and names == wanted[::-1]:
         names, spans = names[::-1], spans[::-1]
     if names != wanted or not all(names):
         return Fault(file, line, "text", f"{shorten(names)} in brackets", f"p and q in brackets: {shorten(wanted)}")

@@ -129,13 +129,14 @@ def _decoded(raw: bytes, file: str, number: int, *, whole: bool) -> Line:
 
 
 def _parse_json(line: Line, file: str) -> Row | Fault:
+    content = line.text.rstrip()  # a line end inside a string that was cut off would hide that it was
     try:
-        values = json.loads(line.text)
-        if "\\u" in line.text:
+        values = json.loads(content)
+        if "\\u" in content:
             json.dumps(values, ensure_ascii=False).encode()
         return Row(line.number, values)
     except json.JSONDecodeError as error:
-        near = shorten(line.text[max(0, error.pos - 20) : error.pos + 20].rstrip())
+        near = shorten(content[max(0, error.pos - 20) : error.pos + 20])
         found = f"broken JSON at column {error.colno} ({error.msg}) near {near}"
     except UnicodeEncodeError:  # it could be read, but never be written again
         found = "half of a surrogate pair"

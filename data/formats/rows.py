@@ -33,11 +33,9 @@ def arrange(values: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, 
     Returns:
         What `parse_record` takes.
     """
-    row = dict(values)
-    mapped = {name: _take(row, column) for name, column in columns.items()}
+    mapped = {name: _find(values, column) for name, column in columns.items()}
+    row = {key: value for key, value in values.items() if key not in {*columns, *columns.values()}}
     flat = {key: row.pop(key) for key in list(row) if key.startswith(FLAT)}
-    for name in columns:
-        row.pop(name, None)
     for name, value in {**flat, **mapped}.items():
         parent, _, child = name.partition(".")
         if value is None:
@@ -52,7 +50,7 @@ def arrange(values: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, 
 
 def has_column(values: Mapping[str, Any], column: str) -> bool:
     """Whether a row holds a column, by its full name or by a dotted path."""
-    return column in values or _walk(values, column) is not None
+    return column in values or _find(values, column) is not None
 
 
 def require_columns(names: Sequence[str], columns: Mapping[str, str], file: str) -> None:
@@ -84,11 +82,9 @@ def plain(value: Any) -> Any:
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
-def _take(row: dict[str, Any], column: str) -> Any:
-    return row.pop(column) if column in row else _walk(row, column)
-
-
-def _walk(values: Any, path: str) -> Any:
-    for step in path.split("."):
+def _find(values: Any, column: str) -> Any:
+    if column in values:
+        return values[column]
+    for step in column.split("."):
         values = values.get(step) if isinstance(values, Mapping) else None
     return values

@@ -92,7 +92,7 @@ def answer_sheet(records: Sequence[Record], scores: Scores, stance_labels: Seque
         raise ValueError(f"{len(records)} records, {len(scores)} predictions")
     if not records:
         raise UserError("nothing to evaluate: found 0 sentences; allowed: at least one")
-    labels = tuple(label for label in STANCES if label in stance_labels)
+    labels, holders = tuple(label for label in STANCES if label in stance_labels), scores.holders
     gold = [[record.labels(slot) for slot in scores.slots] for record in records]
     stance = _numbers([[stance for stance, _ in row] for row in gold], labels)
     if (unknown := np.argwhere(stance < -1)).size:
@@ -101,12 +101,8 @@ def answer_sheet(records: Sequence[Record], scores: Scores, stance_labels: Seque
             f"{records[row].file or 'record'}:{records[row].line or records[row].id}: stance of {scores.slots[slot]}: "
             f"found {gold[row][slot][0]!r}; allowed: {', '.join(labels)}"
         )
-    # A holder who is no slot of this model is somebody else to it.
-    holders = scores.holders
-    held_by = [
-        [holder if holder in holders or holder is None else OTHER if stance in HELD else None for stance, holder in row]
-        for row in gold
-    ]
+    # A holder who is no slot of this model is somebody else to it; where nobody holds a stance there is none to find.
+    held_by = [[holder if holder in (None, *holders) else OTHER for _, holder in row] for row in gold]
     held = np.isin(stance, [index for index, label in enumerate(labels) if label in HELD])
     holder = np.where(held, _numbers(held_by, holders), -1)
     sentiment = _numbers([[record.sentiment] for record in records], SENTIMENTS)[:, 0]

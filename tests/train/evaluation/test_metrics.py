@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -255,7 +256,7 @@ def test_intervals_hold_their_value_and_can_be_left_out(drawn: Any) -> None:
     records, scores = drawn(200)
     for name, figure in flatten(evaluate(records, scores, QUICK)).items():
         if not name.startswith("worst"):  # a minimum over noisy actors lies low in every resample
-            assert figure["low"] <= figure["value"] <= figure["high"], name
+            assert 0 <= figure["low"] <= figure["value"] <= figure["high"] <= 1, name
     for figure in flatten(evaluate(records, scores, EvaluationConfig(resamples=0))).values():
         assert figure["low"] is figure["high"] is None
 
@@ -344,9 +345,9 @@ def test_flat_names(by_hand: dict[str, Any]) -> None:
 
 def test_two_thousand_resamples_of_two_thousand_rows(drawn: Any) -> None:
     records, scores = drawn(2000, group=1)
-    since = time.perf_counter()
+    since = time.process_time()  # whatever else the machine does
     metrics = evaluate(records, scores)
-    assert time.perf_counter() - since < 5
+    assert time.process_time() - since < 5
     assert metrics["interval"]["resamples"] == 2000
 
 
@@ -365,7 +366,27 @@ def test_every_primary_is_there(by_hand: dict[str, Any], primary: str) -> None:
 
 
 def test_importing_it_is_light() -> None:
-    heavy = "{'torch', 'transformers', 'matplotlib', 'evaluate', 'sklearn', 'scipy'}"
-    code = f"import sys, tristance.train.evaluation; sys.exit(str({heavy} & set(sys.modules) or ''))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    heavy = ("torch", "transformers", "matplotlib", "evaluate", "sklearn", "scipy")
+    code = f"import sys, tristance.train.evaluation; print(sorted(set({heavy}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_key_is_documented(drawn: Any) -> None:
+    import tristance.train.evaluation.metrics as module
+
+    page = Path(module.__file__).with_name("METRICS.md").read_text(encoding="utf-8")
+    metrics = evaluate(*drawn(60), EvaluationConfig(resamples=0, min_slice=1))
+    blocks = [metrics, metrics["overall"], metrics["pooled"], metrics["pooled"]["holder"], metrics["sentiment"]]
+    keys = {key for block in blocks for key in block} | {"calibration", "temperature", "before", "after"}
+    keys |= metrics["slices"].keys() | metrics["pooled"]["classes"]["favor"].keys()
+    keys |= metrics["pooled"]["coverage_risk"][0].keys()
+    assert [key for key in sorted(keys) if f"`{key}" not in page] == []
+
+
+def test_a_set_without_any_stance(written: Any) -> None:
+    gold = [{"sentiment": "neutral"}, {"sentiment": "positive"}]
+    overall = evaluate(*written(gold, gold, SLOTS), QUICK)["overall"]
+    assert overall["worst.F_avg"] == {"value": None, "low": None, "high": None, "slot": None}
+    assert overall["joint_accuracy"]["value"] is None
+    assert overall["joint_accuracy_all"]["value"] == 1.0

@@ -51,10 +51,11 @@ def test_batches_add_up(metric: Any) -> None:
     batched = metric(actors=("west", "russia"))
     batched.add_batch(predictions=[[0, 1]], references=[[0, 1]])
     batched.add(prediction=[1, 3], reference=[0, -100])
+    batched.add(prediction=[2, 3], reference=[2, -100])
     found = batched.compute()
-    assert found["west.accuracy"] == 0.5
+    assert found["west.accuracy"] == pytest.approx(2 / 3)
     assert found["russia.accuracy"] == 1.0
-    assert found["joint_accuracy"] == 0.5
+    assert found["joint_accuracy"] == pytest.approx(2 / 3)
 
 
 def test_a_set_s_own_labels(metric: Any) -> None:
