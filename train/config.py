@@ -7,7 +7,7 @@ import fnmatch
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -23,6 +23,7 @@ from tristance.train.evaluation.options import EvaluationConfig
 
 SHIPPED: Final = Path(__file__).parent.parent / "configs"
 BASE: Final = SHIPPED / "base.yaml"
+COMMAND_LINE: Final = "command line"
 
 
 class LossWeights(Section):
@@ -129,8 +130,8 @@ class Config(Section):
                 self.training(stage)
             except ValidationError as error:
                 place = ("stages", number, "train")
-                details = [InitErrorDetails(**{**item, "loc": (*place, *item["loc"])}) for item in error.errors()]  # type: ignore[typeddict-item]
-                raise ValidationError.from_exception_data("Config", details) from error
+                details = [{**item, "loc": (*place, *item["loc"])} for item in error.errors()]
+                raise ValidationError.from_exception_data("Config", cast("list[InitErrorDetails]", details)) from error
         return self
 
     def training(self, stage: StageConfig) -> TrainConfig:
@@ -158,12 +159,16 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         key, equals, _ = override.partition("=")
         if not equals or not key.strip():
             raise UserError(f"override {override!r}: allowed: key=value, for example train.learning_rate=3e-5")
-        origins[key.strip()] = "command line"
+        origins[key.strip()] = COMMAND_LINE
+        try:
+            own = OmegaConf.to_container(OmegaConf.from_dotlist([override]))
+        except (OmegaConfBaseException, yaml.YAMLError) as error:
+            raise UserError(f"override {override!r}: {_first_line(error)}; allowed: key=value, the value in YAML") from error
+        merged = _merge(merged, own, COMMAND_LINE)
     try:
-        merged = OmegaConf.merge(merged, OmegaConf.from_dotlist(list(overrides)))
         content = OmegaConf.to_container(merged, resolve=True)
-    except (OmegaConfBaseException, yaml.YAMLError) as error:
-        raise UserError(f"{path}: {str(error).strip().splitlines()[0]}") from error
+    except OmegaConfBaseException as error:
+        raise UserError(f"{_origin(error.full_key or '', origins, path)}: {error.full_key}: {_first_line(error)}") from error
     try:
         return Config.model_validate(content)
     except ValidationError as error:
@@ -175,40 +180,75 @@ def _read(path: Path, seen: tuple[Path, ...]) -> tuple[DictConfig, dict[str, str
     path = _find(path)
     if path in seen:
         raise UserError(f"{path}: extends itself by way of {' -> '.join(str(each) for each in seen)}")
+    content = _parse(path)
+    parent = content.pop("extends", None)
+    if parent is None and path != BASE.resolve():
+        parent = BASE
+    origins = dict.fromkeys(_dotted(content), str(path))
+    if parent is None:
+        return _merge(OmegaConf.create(), content, str(path)), origins
+    near = path.parent / str(parent)
+    base, inherited = _read(near if near.exists() else Path(str(parent)), (*seen, path))
+    if "stages" in content:
+        base.pop("stages", None)  # a list of stages is a whole: half of another one makes no sense
+    return _merge(base, content, str(path)), inherited | origins
+
+
+def _parse(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except IsADirectoryError as error:
         raise UserError(f"{path}: is a folder; allowed: a YAML file") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: found bytes that are not UTF-8; allowed: a YAML file") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     if content is None:
-        content = {}
+        return {}
     if not isinstance(content, dict):
         raise UserError(f"{path}: found {shorten(content)}; allowed: keys and values")
-    parent = content.pop("extends", None)
-    if parent is None and path != BASE.resolve():
-        parent = BASE
-    own = OmegaConf.create(content)
-    origins = dict.fromkeys(_dotted(content), str(path))
-    if parent is None:
-        return own, origins
-    near = path.parent / str(parent)
-    base, inherited = _read(near if near.exists() else Path(parent), (*seen, path))
-    if "stages" in own:
-        base.pop("stages", None)  # a list of stages is a whole: half of another one makes no sense
-    merged = OmegaConf.merge(base, own)
+    return content
+
+
+def _merge(base: DictConfig, own: Any, origin: str) -> DictConfig:
+    """Plain keys and values merged upon a config.
+
+    Raises:
+        UserError: If a section would replace a list or the other way round, or a value is nothing that a config holds.
+    """
+    for key, found, allowed in _clashes(OmegaConf.to_container(base), own):
+        raise UserError(f"{origin}: {key}: found {shorten(found)}; allowed: {allowed}")
+    try:
+        merged = OmegaConf.merge(base, OmegaConf.create(own))
+    except OmegaConfBaseException as error:
+        raise UserError(f"{origin}: {error.full_key}: {_first_line(error)}") from error
     assert isinstance(merged, DictConfig)
-    return merged, inherited | origins
+    return merged
+
+
+def _clashes(base: Any, own: Any, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+    """Dotted keys, values and what is allowed, wherever a list meets a section: OmegaConf would not say where."""
+    for key in [key for key in own if key in base]:
+        here, there = own[key], base[key]
+        if isinstance(there, dict) and isinstance(here, dict):
+            yield from _clashes(there, here, f"{prefix}{key}.")
+        elif isinstance(there, dict | list) and isinstance(here, dict | list) and type(there) is not type(here):
+            yield f"{prefix}{key}", here, "a list" if isinstance(there, list) else "keys and values"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
 
 
 def _find(path: Path) -> Path:
     if path.exists():
         return path.resolve()
     shipped = SHIPPED / (path.name if path.parts[:1] == ("configs",) else path)
-    if shipped.with_suffix(".yaml").exists():
-        return shipped.with_suffix(".yaml").resolve()
+    for found in (shipped, shipped.with_name(f"{shipped.name}.yaml")):
+        if found.is_file() and found.suffix == ".yaml":
+            return found.resolve()
     known = ", ".join(sorted(str(each.relative_to(SHIPPED)) for each in shipped_configs()))
     raise UserError(f"{path}: no such config; allowed: a file, or one of the shipped: {known}")
 
@@ -229,21 +269,35 @@ def _explain(error: ValidationError, path: str, origins: Mapping[str, str]) -> I
     """One line an error: file, key, what was found, what is allowed, and the nearest known key."""
     for item in error.errors():
         key = ".".join(str(part) for part in item["loc"]) or "config"
-        origin = next((origins[part] for part in _ancestors(key) if part in origins), path)
         if item["type"] == "extra_forbidden":
-            yield f"{origin}: {key}: unknown key; {_hint(key)}"
+            yield f"{_origin(key, origins, path)}: {key}: unknown key; {_hint(key)}"
             continue
         if item["type"] == "too_short" and item["input"]:
             continue  # pydantic counts what was left after the faults it has told already
-        message = item["msg"].removeprefix("Value error, ")
         # a section as a whole says by itself what is wrong inside it
-        found = "" if isinstance(item["input"], Mapping) else f"found {shorten(item['input'])}; "
-        yield f"{origin}: {key}: {found}allowed: {message[:1].lower()}{message[1:]}"
+        whole = item["type"] == "value_error" and isinstance(item["input"], Mapping)
+        found = "" if whole else f"found {shorten(item['input'])}; "
+        yield f"{_origin(key, origins, path)}: {key}: {found}allowed: {_plainly(item['msg'])}"
+
+
+def _plainly(message: str) -> str:
+    """What pydantic says, in the words of somebody who writes YAML."""
+    for said, meant in (("Value error, ", ""), ("Input should be ", ""), ("a valid tuple", "a list")):
+        message = message.replace(said, meant)
+    if message.startswith("a valid dictionary"):
+        return "keys and values"
+    return f"{message[:1].lower()}{message[1:]}"
+
+
+def _origin(key: str, origins: Mapping[str, str], path: str | Path) -> str:
+    """Where a key was set, or the section that it stands in."""
+    return next((origins[part] for part in _ancestors(key) if part in origins), str(path))
 
 
 def _hint(key: str) -> str:
     """The known key nearest to an unknown one: of its own section, else of any; or all of its section."""
     known = known_keys(Config)
+    known += [f"stages.*.{each}" for each in known if each.startswith("train.")]  # a stage may differ in any of them
     parent, _, leaf = key.rpartition(".")
     beside = [each.rpartition(".")[2] for each in known if fnmatch.fnmatchcase(parent, each.rpartition(".")[0])]
     near = difflib.get_close_matches(leaf, beside, 1, 0.6)
