@@ -47,7 +47,7 @@ def check(splits: Mapping[str, Sequence[Record]]) -> list[Fault]:
     places = [_Place(split, record) for split, records in splits.items() for record in records]
     texts: dict[str, list[_Place]] = {}
     for place in places:
-        texts.setdefault(" ".join(_words(place.record.text)) or place.record.text, []).append(place)
+        texts.setdefault(fold(place.record.text), []).append(place)
     return [
         *_same_id(places),
         *(fault for same in texts.values() for fault in _same_text(same)),
@@ -60,6 +60,38 @@ def check(splits: Mapping[str, Sequence[Record]]) -> list[Fault]:
 def similarity(left: str, right: str) -> float:
     """Jaccard similarity of two texts' word 3-grams after folding, from 0 to 1."""
     return _jaccard(_shingles(_words(left)), _shingles(_words(right)))
+
+
+def fold(text: str) -> str:
+    """A text as its words: case, punctuation and accents' encoding aside; as it is where it has no word."""
+    return " ".join(_words(text)) or text
+
+
+def near_pairs(texts: Iterable[str]) -> Iterator[tuple[str, str, float]]:
+    """Find the texts that are nearly the same, without comparing each with each.
+
+    Args:
+        texts: Sentences; one that repeats counts once.
+
+    Yields:
+        A text, one before it, and their similarity, which is `NEAR` or more.
+    """
+    from datasketch import MinHash, MinHashLSH
+
+    shingles = {text: grams for text in texts if (grams := _shingles(_words(text)))}
+    index = MinHashLSH(num_perm=_PERMUTATIONS, params=_BANDS)
+    hashes = MinHash.generator(
+        ([shingle.encode() for shingle in grams] for grams in shingles.values()),
+        num_perm=_PERMUTATIONS,
+        hashfunc=zlib.crc32,
+    )
+    order = {text: number for number, text in enumerate(shingles)}
+    for text, minhash in zip(shingles, hashes, strict=True):
+        for other in sorted(index.query(minhash), key=order.__getitem__):
+            score = _jaccard(shingles[text], shingles[other])
+            if score >= NEAR:
+                yield text, other, score
+        index.insert(text, minhash, check_duplication=False)
 
 
 def _same_id(places: Iterable[_Place]) -> Iterator[Fault]:
@@ -93,24 +125,11 @@ def _asked(place: _Place) -> tuple[tuple[str, int | None], ...]:
 
 def _near(texts: Mapping[str, Sequence[_Place]]) -> Iterator[Fault]:
     """Faults of different texts that are nearly the same: one for each pair of texts and of splits they are in."""
-    from datasketch import MinHash, MinHashLSH
-
-    shingles = {text: grams for text in texts if (grams := _shingles(_words(text)))}
-    index = MinHashLSH(num_perm=_PERMUTATIONS, params=_BANDS)
-    hashes = MinHash.generator(
-        ([shingle.encode() for shingle in grams] for grams in shingles.values()),
-        num_perm=_PERMUTATIONS,
-        hashfunc=zlib.crc32,
-    )
-    order = {text: number for number, text in enumerate(shingles)}
-    for text, minhash in zip(shingles, hashes, strict=True):
-        for other in sorted(index.query(minhash), key=order.__getitem__):
-            score = _jaccard(shingles[text], shingles[other])
-            if score >= NEAR and not _paired(texts[text], texts[other]):
-                for later, earlier in product(_one_a_split(texts[text]), _one_a_split(texts[other])):
-                    found = f"nearly the sentence of {earlier} (similarity {score:.2f})"
-                    yield _fault(later, "text", found, f"a similarity below {NEAR}", earlier, "near-duplicate")
-        index.insert(text, minhash, check_duplication=False)
+    for text, other, score in near_pairs(texts):
+        if not _paired(texts[text], texts[other]):
+            for later, earlier in product(_one_a_split(texts[text]), _one_a_split(texts[other])):
+                found = f"nearly the sentence of {earlier} (similarity {score:.2f})"
+                yield _fault(later, "text", found, f"a similarity below {NEAR}", earlier, "near-duplicate")
 
 
 def _one_a_split(places: Sequence[_Place]) -> list[_Place]:

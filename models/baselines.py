@@ -13,7 +13,7 @@ import numpy as np
 from tristance.data.actors import Actors
 from tristance.data.errors import UserError
 from tristance.data.files import writing
-from tristance.data.labels import AUTHOR, HELD, SENTIMENTS, STANCES, holder_labels
+from tristance.data.labels import AUTHOR, HELD, OTHER, SENTIMENTS, STANCES, holder_labels
 from tristance.data.records import Record
 from tristance.models import encoding as encodings
 from tristance.models.encoding import Item, record_item
@@ -186,9 +186,13 @@ class Tfidf(Baseline):
 
     name = "tfidf"
 
-    def __init__(self, slots: tuple[str, ...], vectorizer: Any, models: dict[str, Any], max_ngram: int) -> None:
+    def __init__(
+        self, slots: tuple[str, ...], vectorizer: Any, models: dict[str, Any], only: dict[str, str], max_ngram: int
+    ) -> None:
         super().__init__(slots)
         self.vectorizer, self.models, self.max_ngram = vectorizer, models, max_ngram
+        self.only = only
+        """The label of a task that has a single one in training: there was nothing to separate."""
 
     @staticmethod
     def _texts(items: Sequence[Item], slot: int | None) -> list[str]:
@@ -210,14 +214,16 @@ class Tfidf(Baseline):
             vectorizer.fit(cls._texts(items, None))
         except ValueError as error:
             raise UserError(f"tfidf: no word of the training split is frequent enough to learn from: {error}") from error
-        models = {}
+        models, only = {}, {}
         for task, (slot, labels) in cls._tasks(slots, records).items():
-            known = [number for number, label in enumerate(labels) if label is not None]
-            if len({labels[number] for number in known}) < 2:
-                continue  # one class or none: nothing to separate, `score` falls back to it
-            features = vectorizer.transform(cls._texts([items[number] for number in known], slot))
-            models[task] = LogisticRegression(C=options.C, max_iter=1000).fit(features, [labels[number] for number in known])
-        return cls(slots, vectorizer, models, options.max_ngram)
+            known = {number: label for number, label in enumerate(labels) if label is not None}
+            found = sorted(set(known.values()))
+            if len(found) == 1:
+                only[task] = found[0]
+            elif found:
+                features = vectorizer.transform(cls._texts([items[number] for number in known], slot))
+                models[task] = LogisticRegression(C=options.C, max_iter=1000).fit(features, list(known.values()))
+        return cls(slots, vectorizer, models, only, options.max_ngram)
 
     @staticmethod
     def _vectorizer(factory: Any, max_ngram: int, **options: Any) -> Any:
@@ -226,17 +232,19 @@ class Tfidf(Baseline):
     @staticmethod
     def _tasks(slots: tuple[str, ...], records: Sequence[Record]) -> dict[str, tuple[int | None, list[str | None]]]:
         tasks: dict[str, tuple[int | None, list[str | None]]] = {"sentiment": (None, [record.sentiment for record in records])}
+        holders = (None, *holder_labels(slots))
         for index, slot in enumerate(slots):
             gold = [record.labels(slot) for record in records]
             tasks[f"stance.{slot}"] = (index, [stance for stance, _ in gold])
-            tasks[f"holder.{slot}"] = (index, [holder if stance in HELD else None for stance, holder in gold])
+            held = [holder if stance in HELD else None for stance, holder in gold]
+            tasks[f"holder.{slot}"] = (index, [holder if holder in holders else OTHER for holder in held])
         return tasks
 
     def _probabilities(self, task: str, items: Sequence[Item], slot: int | None, labels: Sequence[str], default: str) -> Floats:
         result = np.zeros((len(items), len(labels)), np.float32)
         model = self.models.get(task)
         if model is None:
-            result[:, labels.index(default)] = 1.0
+            result[:, labels.index(self.only.get(task, default))] = 1.0
         elif items:
             found = model.predict_proba(self.vectorizer.transform(self._texts(items, slot)))
             result[:, [labels.index(label) for label in model.classes_]] = found
@@ -256,7 +264,7 @@ class Tfidf(Baseline):
         arrays = {"idf": np.ascontiguousarray(self.vectorizer.idf_)}
         for task, model in self.models.items():
             arrays |= {f"{task}.coef": np.ascontiguousarray(model.coef_), f"{task}.intercept": model.intercept_}
-        return {"slots": self.slots, "words": words, "classes": classes, "max_ngram": self.max_ngram}, arrays
+        return {"slots": self.slots, "words": words, "classes": classes, "only": self.only, "max_ngram": self.max_ngram}, arrays
 
     @classmethod
     def restore(cls, state: dict[str, Any], arrays: dict[str, Any]) -> Tfidf:  # noqa: D102 - inherited
@@ -270,7 +278,7 @@ class Tfidf(Baseline):
             models[task] = LogisticRegression()
             models[task].classes_ = np.asarray(classes)
             models[task].coef_, models[task].intercept_ = arrays[f"{task}.coef"], arrays[f"{task}.intercept"]
-        return cls(tuple(state["slots"]), vectorizer, models, state["max_ngram"])
+        return cls(tuple(state["slots"]), vectorizer, models, state["only"], state["max_ngram"])
 
 
 BY_NAME: dict[str, type[Baseline]] = {cls.name: cls for cls in (Majority, Lexicon, Tfidf)}
@@ -303,6 +311,7 @@ def load_baseline(folder: Path, manifest: Manifest) -> Baseline:
     Raises:
         UserError: If it is broken or of an unknown kind.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     if manifest.architecture not in BY_NAME:
@@ -312,5 +321,5 @@ def load_baseline(folder: Path, manifest: Manifest) -> Baseline:
         state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
         arrays = load_file(folder / WEIGHTS_FILE) if (folder / WEIGHTS_FILE).exists() else {}
         return BY_NAME[manifest.architecture].restore(state, arrays)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise UserError(f"{folder}: broken model: {error}") from error

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, overload
 
 from tristance.data.actors import Actors
-from tristance.data.errors import UserError
+from tristance.data.errors import UserError, shorten
 from tristance.data.records import Record
+from tristance.models import hub
 from tristance.models.encoding import actor_item, record_item
 from tristance.models.manifest import Manifest
 from tristance.models.predictions import Prediction, Scores, to_predictions
@@ -40,8 +41,8 @@ class StanceClassifier:
             UserError: If there is no such model, or it is broken, tampered with, or of another version.
         """
         folder = Path(model)
-        if not folder.exists() and str(model).count("/") == 1 and not str(model).startswith((".", "/")):
-            folder = _download(str(model))
+        if str(model).count("/") == 1 and hub.is_name(str(model)):
+            folder = hub.download(str(model))
         manifest = Manifest.read(folder)
         try:
             return cls(load_scorer(folder, manifest, device), manifest, folder)
@@ -71,19 +72,30 @@ class StanceClassifier:
             columns `text`, `<actor>`, `<actor>_score`, `<actor>_holder`, …, `sentiment`, `sentiment_score` (and the index).
 
         Raises:
-            UserError: If a sentence is not a string, or is empty.
+            UserError: If a sentence is not a string, or is empty; if nobody is asked about, or somebody twice.
         """
         if isinstance(text, str):
             return self.predict([text], batch_size=batch_size, actors=actors)[0]
+        if not isinstance(text, Iterable) or hasattr(text, "columns"):
+            raise UserError(f"found {type(text).__name__}; allowed: a sentence, many of them, or one column of a frame")
+        self._require_new(actors)
         texts = list(text)
         for number, sentence in enumerate(texts):
             if not isinstance(sentence, str) or not sentence.strip():
-                raise UserError(f"sentence {number}: found {sentence!r}; allowed: a string that is not empty")
+                raise UserError(f"sentence {number}: found {shorten(sentence)}; allowed: a string that is not empty")
         items = [actor_item(sentence, self.actors, actors) for sentence in texts]
         scores = self.scorer.score(items, batch_size, progress).tempered(self.manifest.temperature)
         predictions = to_predictions(texts, scores)
         library = type(text).__module__.partition(".")[0]
         return _frame(library, text, predictions) if library in ("pandas", "polars") else predictions
+
+    def _require_new(self, passing: Actors | None) -> None:
+        """Refuse a question about nobody, and one about an actor whose answer would be given twice."""
+        if not self.actors and not passing:
+            raise UserError("this model was trained on targets alone; allowed: actors=…, or records with targets")
+        for actor in passing or ():
+            if actor.id in self.actors.ids:
+                raise UserError(f"actors: found {actor.id!r}; allowed: others than the model's own: {', '.join(self.actors.ids)}")
 
     def score_records(
         self, records: Sequence[Record], *, batch_size: int = 32, progress: bool = False, tempered: bool = True
@@ -109,19 +121,6 @@ class StanceClassifier:
         address = api.create_repo(repo_id, private=private, exist_ok=True)
         api.upload_folder(repo_id=repo_id, folder_path=self._folder, commit_message="Upload tristance model")
         return str(address)
-
-
-def _download(name: str) -> Path:
-    """The local snapshot of a hub model."""
-    try:
-        from huggingface_hub import snapshot_download
-
-        return Path(snapshot_download(name))
-    except ModuleNotFoundError as error:
-        raise UserError(f"{name}: no such folder, and the hub needs {error.name}: pip install 'tristance[train]'") from error
-    except Exception as error:  # noqa: BLE001 - offline, not found, gated: many kinds, one meaning
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{name}: no such model folder, and the hub does not give it: {reason}") from error
 
 
 def _frame(library: str, column: Any, predictions: Sequence[Prediction]) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 
 from tristance.data.labels import FREE_HOLDERS, SENTIMENTS, STANCES
 

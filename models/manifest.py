@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tristance.data.actors import Actors
-from tristance.data.errors import UserError
+from tristance.data.errors import UserError, shorten
 from tristance.data.files import sha256, writing
 from tristance.data.labels import STANCES
 
@@ -17,6 +17,8 @@ FORMAT: Final = 1
 """Version of the model folder; raised when an older program could not read it."""
 CONFIG_FILE: Final = "config.json"
 CHECKSUMS_FILE: Final = "checksums.json"
+KINDS: Final = {"architecture": str, "actors": list, "encoding": dict, "stance_labels": list, "temperature": dict}
+"""What JSON holds under the fields that prediction depends on."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,13 @@ class Manifest:
         if entry.get("format") != FORMAT:
             raise UserError(f"{path}: found model format {entry.get('format')!r}; allowed: {FORMAT} (another version wrote it)")
         try:
-            return cls(**entry)
+            manifest = cls(**entry)
         except TypeError as error:
             raise UserError(f"{path}: the 'tristance' entry does not fit this version: {error}") from error
+        for name, kind in KINDS.items():
+            if not isinstance(found := getattr(manifest, name), kind):
+                raise UserError(f"{path}: {name}: found {shorten(found)}; allowed: what tristance wrote there, a {kind.__name__}")
+        return manifest
 
 
 def write_checksums(folder: Path) -> None:
@@ -90,8 +96,10 @@ def verify_checksums(folder: Path) -> None:
         return
     try:
         expected = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(expected, dict):
+        raise UserError(f"{path}: found {shorten(expected)}; allowed: a SHA-256 for each file")
     for name, digest in expected.items():
         if not (folder / name).is_file():
             raise UserError(f"{folder / name}: missing; the model folder was copied only in part")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from transformers import AutoConfig, PreTrainedModel
 
 from tristance.data.errors import UserError
@@ -41,8 +42,12 @@ def build_network(config: ModelConfig) -> PreTrainedModel:
 
 def build_encoding(config: ModelConfig, tokenizer: Any) -> Encoding:
     """The encoding that belongs to `build_network`; `tokenizer` is the backbone's, of transformers."""
-    raw = encodings.Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    return encodings.build(config.architecture, raw, config.encoding_options())
+    return encodings.build(config.architecture, raw_tokenizer(tokenizer), config.encoding_options())
+
+
+def raw_tokenizer(tokenizer: Any) -> Tokenizer:
+    """A copy of the Rust tokenizer inside one of transformers, which padding and truncation can be set on."""
+    return Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
 
 
 def save_network(folder: str | Path, network: PreTrainedModel, tokenizer: Any, manifest: Manifest) -> None:
@@ -67,14 +72,15 @@ def load_network(folder: Path, architecture: str) -> PreTrainedModel:
     try:
         with backbones.quiet():
             config = AutoConfig.from_pretrained(folder)
-            network_class = pair.pair_class(config) if architecture == "pair" else SlotsModel
+            network_class: Any = pair.pair_class(config) if architecture == "pair" else SlotsModel
             network, info = network_class.from_pretrained(folder, config=config, use_safetensors=True, output_loading_info=True)
     except Exception as error:  # noqa: BLE001 - safetensors and transformers raise many kinds for a broken file
         raise UserError(f"{folder}: broken model: {str(error).strip().splitlines()[0]}") from error
     wrong = sorted([*info["missing_keys"], *info["unexpected_keys"]])
     if wrong:
         raise UserError(f"{folder}: broken model: weights do not fit the config, for example {wrong[0]}")
-    return network.eval()
+    loaded: PreTrainedModel = network.eval()
+    return loaded
 
 
 def pick_device(device: str) -> torch.device:
@@ -89,7 +95,8 @@ class NetworkScorer:
 
     def __init__(self, network: PreTrainedModel, encoding: Encoding, stance_labels: Sequence[str], device: str = "auto") -> None:
         self.device = pick_device(device)
-        self.network = network.to(self.device).eval()
+        self.network = network.eval()
+        self.network.to(self.device)
         self.encoding = encoding
         self.stance_labels = stance_labels
 

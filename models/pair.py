@@ -53,7 +53,7 @@ class PairMixin:
 
 def pair_class(config: Any) -> type[PreTrainedModel]:
     """The pair network of a backbone's family."""
-    base = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
+    base: Any = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
     # named as its base, so that `architectures` in config.json is the class that everybody has
     return type(base.__name__, (PairMixin, base), {"classifier_class": base, "__module__": __name__})
 

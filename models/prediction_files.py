@@ -17,6 +17,7 @@ from tristance.data.records import Record
 from tristance.models.classifier import StanceClassifier
 from tristance.models.predictions import to_predictions
 
+STDOUT = "-"
 WINDOW = 2048
 """Rows held in memory at a time; within them batches are of like length."""
 
@@ -57,10 +58,11 @@ def predict_stream(
         progress: Show rows and rate on standard error.
 
     Raises:
-        DataError: The first fault, if strict; or if no row could be read.
+        DataError: The first faults, if strict; or if no row could be read. Nothing is written then.
+        UserError: If there are no rows, or the output cannot be what is asked for.
     """
     output = str(output)
-    where = str(rejects) if rejects else f"{output}.rejects.jsonl" if output != "-" else None
+    where = require_outputs(output, rejects)
     predicted, faults = 0, _Rejects(where)
     with faults, _opened(output) as stream:
         for window in _windows(_watched(rows, progress), WINDOW):
@@ -124,22 +126,38 @@ def _watched(rows: Iterable[Record | Fault], shown: bool) -> Iterator[Record | F
             bar.advance(task)
 
 
+def require_outputs(output: str | Path, rejects: str | Path | None) -> str | None:
+    """Refuse places that cannot be written, before there is anything to write; gives the place of the rejects.
+
+    Raises:
+        UserError: If one is a folder or no .jsonl file, or both are one file.
+    """
+    output = str(output)
+    where = str(rejects) if rejects else f"{output}.rejects.jsonl" if output != STDOUT else None
+    for place in (output, where):
+        if place is None or place == STDOUT == output:
+            continue
+        if Path(place).is_dir():
+            raise UserError(f"{place}: is a folder; allowed: a .jsonl file")
+        if Path(place).suffix not in (".jsonl", ".ndjson"):
+            raise UserError(f"{place}: found the ending {Path(place).suffix!r}; allowed: .jsonl")
+    if where is not None and Path(where).resolve() == Path(output).resolve():
+        raise UserError(f"{where}: is asked to hold predictions and rejects; allowed: two files")
+    return where
+
+
 @contextlib.contextmanager
 def _opened(output: str) -> Iterator[IO[Any]]:
-    if output == "-":
+    if output == STDOUT:
         yield sys.stdout
         sys.stdout.flush()
         return
-    if Path(output).is_dir():
-        raise UserError(f"{output}: is a folder; allowed: a .jsonl file")
-    if Path(output).suffix not in (".jsonl", ".ndjson"):
-        raise UserError(f"{output}: found the ending {Path(output).suffix!r}; allowed: .jsonl")
     with writing(output) as stream:
         yield stream
 
 
 class _Rejects:
-    """Faults on their way into a file, or onto standard error where there is none; kept even if the rest fails."""
+    """Faults on their way into a file, or onto standard error where there is none."""
 
     def __init__(self, path: str | None) -> None:
         self.path, self.count = path, 0

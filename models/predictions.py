@@ -49,7 +49,8 @@ class Scores:
                 return probabilities
             powered = probabilities.astype(np.float64) ** (1.0 / value)
             with np.errstate(invalid="ignore"):  # a slot that a sentence lacks stays NaN
-                return (powered / powered.sum(-1, keepdims=True)).astype(np.float32)
+                tempered: Floats = (powered / powered.sum(-1, keepdims=True)).astype(np.float32)
+            return tempered
 
         return Scores(
             self.slots,

@@ -62,7 +62,7 @@ class SlotsModel(PreTrainedModel):
         self.marker = nn.Parameter(torch.zeros(hidden))
         self.stance = mlp(hidden, len(STANCES), config.head_dropout)
         self.extra = ExtraHeads(hidden, config.head_dropout)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     @classmethod
     def from_backbone(cls, backbone: str, *, layers: int | None = None, **options: Any) -> SlotsModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -59,7 +60,7 @@ def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """Rows of the bundled corpus: 96 to train on, 48 for validation and for test."""
-    from tristance.data.corpus import FOLDER
+    from tristance.data.sources import FOLDER
 
     folder = tmp_path_factory.mktemp("corpus")
     paths = {}
@@ -126,3 +127,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory, small_corpus: SimpleNamesp
     )
     run = run_experiment(config).runs[0]
     return SimpleNamespace(run=run, config=config, model=run.model)
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Run the command line in this process, which saves the seconds of importing torch: `cli("config", "list")`."""
+    from tristance.train.cli import run as run_command
+    from tristance.train.cli import tristance
+
+    def run(*arguments: object, stdin: str = "") -> SimpleNamespace:
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin.encode()))))
+        code = run_command(tristance, list(map(str, arguments)))
+        return SimpleNamespace(code=code, **capsys.readouterr()._asdict())
+
+    return run

@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from tristance.data.errors import UserError, shorten
-from tristance.train.config import flatten, is_shipped
+from tristance.train.config import difference, flatten, is_shipped
 from tristance.train.evaluation import metrics as evaluations
 from tristance.train.runs import NOT_THE_EXPERIMENT, Run, find_runs
 
@@ -68,7 +68,9 @@ def compare_experiments(paths: Sequence[str | Path], split: str = "validation") 
 def _experiment(runs: Sequence[Run], split: str) -> Experiment:
     values: dict[str, list[float]] = {}
     config = runs[0].config()
-    trained = "model" in config and "train" in config
+    trained = "stages" in config
+    if trained:
+        _require_same_config(runs)
     for run in runs:
         content = run.metrics()
         if split not in content:
@@ -84,7 +86,7 @@ def _experiment(runs: Sequence[Run], split: str) -> Experiment:
     return Experiment(
         runs[0].experiment,
         tuple(runs),
-        {key: value for key, value in flatten(config).items() if key.partition(".")[0] not in NOT_THE_EXPERIMENT},
+        flatten(_experiment_keys(runs[0])),
         {name: tuple(found) for name, found in values.items()},
         tuple(seconds for run in runs if (seconds := run.provenance()["seconds"].get("train")) is not None),
     )
@@ -92,11 +94,34 @@ def _experiment(runs: Sequence[Run], split: str) -> Experiment:
 
 def _require_same_rows(runs: Sequence[Run], split: str) -> None:
     """Figures of different sentences do not compare."""
-    hashes = {run.folder: {entry[split]["sha256"] for entry in run.provenance()["data"].values() if split in entry} for run in runs}
+    hashes = {run.folder: {entry[split]["sha256"] for entry in _judged_by(run) if split in entry} for run in runs}
     shared = set.intersection(*hashes.values())
     if not shared:
         said = "; ".join(f"{folder}: {shorten(sorted(found)[0][:12] if found else None)}" for folder, found in list(hashes.items())[:4])
         raise UserError(f"scored on different {split} data ({said}); allowed: runs on the same rows")
+
+
+def _judged_by(run: Run) -> list[Mapping[str, Any]]:
+    """The data that a run's figures are of: the first source of its last stage; without training, all there are."""
+    data, stages = run.provenance()["data"], run.config().get("stages")
+    return [data[stages[-1]["sources"][0]]] if stages else list(data.values())
+
+
+def _require_same_config(runs: Sequence[Run]) -> None:
+    """Seeds of different experiments have no mean."""
+    first = _experiment_keys(runs[0])
+    for run in runs[1:]:
+        differs = difference(first, _experiment_keys(run))
+        if differs:
+            key, (old, new) = next(iter(differs.items()))
+            raise UserError(
+                f"{run.folder}: its {key} is {shorten(new)}, that of {runs[0].folder} is {shorten(old)}; "
+                "allowed: one config for all seeds of an experiment"
+            )
+
+
+def _experiment_keys(run: Run) -> dict[str, Any]:
+    return {key: value for key, value in run.config().items() if key not in NOT_THE_EXPERIMENT}
 
 
 def table(comparison: Comparison) -> Table:

@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails
 
-from tristance.data.corpus import ActorsConfig, DataConfig
+from tristance.data.sources import SPLITS, ActorsConfig, DataConfig
 from tristance.data.errors import UserError, shorten
 from tristance.data.sections import Section
 from tristance.models.registry import BASELINES, ModelConfig
@@ -299,11 +299,16 @@ def _hint(key: str) -> str:
     known = known_keys(Config)
     known += [f"stages.*.{each}" for each in known if each.startswith("train.")]  # a stage may differ in any of them
     parent, _, leaf = key.rpartition(".")
-    beside = [each.rpartition(".")[2] for each in known if fnmatch.fnmatchcase(parent, each.rpartition(".")[0])]
+    parents = {each: each.rpartition(".")[0] for each in known}
+    beside = [
+        each.rpartition(".")[2]
+        for each, section in parents.items()
+        if fnmatch.fnmatchcase(parent, section) and parent.count(".") == section.count(".")  # `*` would match a dot too
+    ]
     near = difflib.get_close_matches(leaf, beside, 1, 0.6)
     if near:
         return f"did you mean {parent}{'.' if parent else ''}{near[0]}?"
-    leaves = {each.rpartition(".")[2]: each for each in known}
+    leaves = {each.rpartition(".")[2]: each for each in reversed(known)}
     elsewhere = difflib.get_close_matches(leaf, list(leaves), 1, 0.6)
     if elsewhere:
         return f"did you mean {leaves[elsewhere[0]]}?"
@@ -349,6 +354,9 @@ def difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str,
 def json_schema() -> dict[str, Any]:
     """JSON Schema of a config file: no key is required, since what is left out comes from the file it extends."""
     schema = Config.model_json_schema()
+    files = schema["$defs"]["SourceConfig"]["properties"]
+    for split in SPLITS:  # one file may stand without brackets
+        files[split]["anyOf"] = [{"type": "string"}, {"type": files[split].pop("type"), "items": files[split].pop("items")}]
     schema["properties"]["extends"] = {"type": "string", "description": "Config that this one builds on; base.yaml if left out."}
     for part in (schema, *schema["$defs"].values()):
         part.pop("required", None)

@@ -17,15 +17,16 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel, TrainerCallback, set_seed
 
 from tristance.data.actors import Actors
-from tristance.data.corpus import Corpus, load_corpus
+from tristance.data.sources import Corpus, load_corpus
+from tristance.data.errors import UserError
 from tristance.data.records import Record
-from tristance.models.backbone import load_tokenizer
+from tristance.models.backbone import load_tokenizer, quiet
 from tristance.models.baselines import fit_baseline, save_baseline
 from tristance.models.classifier import StanceClassifier
 from tristance.models.manifest import Manifest
 from tristance.models.networks import NetworkScorer, build_encoding, build_network, save_network, use_all_cores
 from tristance.models.registry import BASELINES, Scorer
-from tristance.train import features, trainer
+from tristance.train import features, processes, trainer
 from tristance.train.card import write_card
 from tristance.train.config import Config, StageConfig
 from tristance.train.evaluation.calibration import before_and_after, fit_temperature
@@ -83,7 +84,7 @@ def run_experiment(config: Config, *, again: bool = False, console: Console | No
         UserError: For whatever the user can mend: faulty data, an occupied run folder, a loss that is no number.
     """
     setting = prepare(config, console or Console(stderr=True))
-    _join_processes()
+    processes.join()
     use_all_cores()
     runs = []
     for seed in config.seeds:
@@ -113,25 +114,30 @@ def prepare(config: Config, console: Console) -> Setting:
 def run_seed(setting: Setting, run: Run, seed: int, *, again: bool = False) -> None:
     """Bring one run to its end."""
     config = setting.config
-    with locked(run) if _is_first() else contextlib.nullcontext():
-        if _is_first():
+    with locked(run) if processes.is_first() else contextlib.nullcontext():
+        if processes.is_first():
             fingerprints = {name: corpus.fingerprint() for name, corpus in setting.corpora.items()}
             run.begin(config, fingerprints, again=again)
-        if _from_first(run.finished):
+        if processes.from_first(run.finished):
             setting.console.print(f"{run.folder}: finished before (--again trains it anew)", highlight=False)
             return
-        set_seed(seed)
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        if _from_first(run.model.exists()):
-            pass  # only the evaluation was interrupted
-        elif config.model.architecture in BASELINES:
-            _train_baseline(setting, run)
-        else:
-            _train_network(setting, run, seed)
-        if _is_first():
+        with quiet():
+            _train(setting, run, seed)
+        if processes.is_first():
             _evaluate_run(setting, run, seed)
             shutil.rmtree(run.folder / "stages", ignore_errors=True)
-        _wait()
+        processes.wait()
+
+
+def _train(setting: Setting, run: Run, seed: int) -> None:
+    if processes.from_first(run.model.exists()):
+        return  # only the evaluation was interrupted
+    set_seed(seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    if setting.config.model.architecture in BASELINES:
+        _train_baseline(setting, run)
+    else:
+        _train_network(setting, run, seed)
 
 
 def _train_baseline(setting: Setting, run: Run) -> None:
@@ -149,15 +155,15 @@ def _train_network(setting: Setting, run: Run, seed: int) -> None:
     encoding = build_encoding(config.model, tokenizer)
     for number, stage in enumerate(config.stages):
         finished = run.stage(number, stage.name) / "weights.safetensors"
-        if not _from_first(finished.exists()):
+        if not processes.from_first(finished.exists()):
             _train_stage(setting, run, seed, stage, network, encoding)
-            if _is_first():
+            if processes.is_first():
                 save_file(network.state_dict(), finished.with_suffix(".part"))
                 finished.with_suffix(".part").replace(finished)
-        _wait()
+        processes.wait()
         # the next stage starts from the file in any case, so that an interruption changes nothing
         network.load_state_dict(load_file(finished))
-    if _is_first():
+    if processes.is_first():
         scorer = NetworkScorer(network, encoding, setting.stance_labels(), config.train.device)
         with _whole_folder(run.model) as folder:
             save_network(folder, network, tokenizer, _manifest(setting, run, scorer))
@@ -178,9 +184,10 @@ def _train_stage(
     judged = setting.corpora[stage.sources[0]]
     title = f"{config.name} · seed {seed}" + (f" · {stage.name}" if len(config.stages) > 1 else "")
     arguments = trainer.training_arguments(
-        training, folder, seed, config.evaluation.primary, config.tracking, f"{config.name}-{seed}"
+        training, folder, seed, primary=config.evaluation.primary, tracking=config.tracking, name=f"{config.name}-{seed}"
     )
     trainer.freeze(network, training.freeze)
+    _name_trackers(run)
     stage_trainer = trainer.StanceTrainer(
         model=network,
         args=arguments,
@@ -195,9 +202,16 @@ def _train_stage(
         validate=lambda trained: validate(trained, encoding, judged, setting, training.eval_batch_size),
     )
     trainer.silence(stage_trainer)
-    checkpoint = _from_first(trainer.last_checkpoint(folder) if _is_first() else None)
+    checkpoint = processes.from_first(trainer.last_checkpoint(folder) if processes.is_first() else None)
     stage_trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     network.requires_grad_(True)
+
+
+def _name_trackers(run: Run) -> None:
+    """Tell trackers where this run belongs, by the variables that the Trainer's callbacks read; a user's own win."""
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(run.folder / "tensorboard")
+    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{run.folder.parent.parent / 'mlflow.db'}")
+    os.environ["MLFLOW_EXPERIMENT_NAME"] = run.experiment
 
 
 def validate(
@@ -211,6 +225,8 @@ def validate(
     options = EvaluationConfig(**{**setting.config.evaluation.model_dump(), **QUICK_LOOK})
     found = evaluate(records, scores, options, stance_labels=judged.stance_labels)
     figures = {**found["overall"], **{f"{slot}.F_avg": block["F_avg"] for slot, block in found["slots"].items()}}
+    if found["primary"]["value"] is None:
+        raise UserError(f"evaluation.primary: {options.primary} is undefined on the validation split of {judged.name}: nothing there is labelled for it")
     return {f"eval_{name}": figure["value"] for name, figure in figures.items() if figure["value"] is not None}
 
 
@@ -221,10 +237,10 @@ class Recorder(TrainerCallback):
         self.run, self.file = run, run.folder / "log" / f"{number}-{stage}.json"
         self.since = time.monotonic()
 
-    def on_train_begin(self, *_: Any, **__: Any) -> None:  # noqa: D102 - inherited
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002, D102 - inherited
         self.since = time.monotonic()
 
-    def on_evaluate(self, _: Any, state: Any, __: Any, **___: Any) -> None:  # noqa: D102 - inherited
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ARG002, D102 - inherited
         if state.is_world_process_zero:
             write_json(self.file, {"history": state.log_history})
             now = time.monotonic()
@@ -303,27 +319,3 @@ def _whole_folder(folder: Path) -> Iterator[Path]:
     part.mkdir(parents=True)
     yield part
     part.replace(folder)
-
-
-def _join_processes() -> None:
-    """Meet the other processes of `torchrun`, if it started this one."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-
-
-def _is_first() -> bool:
-    return int(os.environ.get("RANK", "0")) == 0
-
-
-def _wait() -> None:
-    if torch.distributed.is_initialized():
-        torch.distributed.barrier()
-
-
-def _from_first(value: Any) -> Any:
-    """What the first process found, in all of them."""
-    if not torch.distributed.is_initialized():
-        return value
-    shared = [value]
-    torch.distributed.broadcast_object_list(shared)
-    return shared[0]

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from tristance.data.actors import Actors
-from tristance.data.corpus import fingerprint
+from tristance.data.sources import fingerprint
 from tristance.data.errors import UserError
 from tristance.data.files import writing
 from tristance.data.formats import find_format, load
@@ -19,13 +19,10 @@ from tristance.models.classifier import StanceClassifier
 from tristance.models.predictions import Scores
 from tristance.train.config import is_shipped
 from tristance.train.evaluation.metrics import evaluate
+from tristance.train.evaluation.options import EvaluationConfig
 from tristance.train.evaluation.plots import write_plots
 from tristance.train.evaluation.predictions import align, read_predictions, write_predictions
 from tristance.train.runs import FORMAT, Run, write_json
-
-THREE_CLASSES = ("newsmtsc", "dse")
-"""Formats whose sets do not label a target as unrelated."""
-
 
 def report_of(run: Run) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Title, metrics and baselines that a finished run is shown by: its test for a shipped config, else validation."""
@@ -69,7 +66,7 @@ def evaluate_file(
         predictions: File in the form of `Prediction.as_dict`, or parquet as runs hold it.
         data: Labelled sentences.
         format_: Of the data.
-        labels: The set's stance labels; None for all four, or the three of a public format.
+        labels: The set's stance labels; None to take them from the data.
         split: What the data are: `validation` or `test`.
         output: Run folder to write; beside the model's run, or nowhere, if None.
         batch_size: Sentences a step.
@@ -80,39 +77,39 @@ def evaluate_file(
     Raises:
         UserError: For faulty files, or labels that do not fit.
     """
-    run, classifier = _load(model) if model else (None, None)
-    actors = classifier.actors if classifier else Actors.load()
-    records = load(data, actors=actors, format=format_)
-    kind = find_format(data, format_)
-    stance_labels = tuple(labels) if labels else STANCES[:3] if kind in THREE_CLASSES else STANCES
-    if not set(stance_labels) <= set(STANCES):
-        raise UserError(f"--labels: found {','.join(stance_labels)}; allowed: some of {','.join(STANCES)}")
+    if not set(labels or ()) <= set(STANCES):
+        raise UserError(f"--labels: found {','.join(labels or ())}; allowed: some of {','.join(STANCES)}")
+    find_format(data, format_)  # before the model, so that a mistake is told at once
+    run = Run(Path(model)) if model and Run(Path(model)).finished else None
+    folder = Path(output) if output else run.folder / "evaluations" / Path(data).stem if run else None
+    if folder and (folder / "model").exists():
+        raise UserError(f"{folder}: holds a trained run; allowed: another folder")
+    classifier = StanceClassifier.from_pretrained(run.model if run else model) if model else None
+    records = load(data, actors=classifier.actors if classifier else Actors.load(), format=format_)
     if classifier:
         scores = classifier.score_records(records, batch_size=batch_size, progress=True)
     else:
         assert predictions is not None
         scores = align(records, read_predictions(predictions))
-    metrics = evaluate(records, scores, stance_labels=stance_labels)
-    folder = Path(output) if output else run.folder / "evaluations" / Path(data).stem if run else None
+    options = EvaluationConfig(**run.config().get("evaluation", {})) if run else EvaluationConfig()
+    metrics = evaluate(records, scores, options, stance_labels=labels or _labels_of(records))
     if folder:
         source = {"predictions": predictions} if predictions else {"model": model}
         _write(Run(folder), split, records, scores, metrics, source | {"data": data})
     return f"{model or predictions} on {data} ({len(records)} sentences)", metrics, folder
 
 
-def _load(model: str) -> tuple[Run | None, StanceClassifier]:
-    run = Run(Path(model))
-    if run.finished:
-        return run, StanceClassifier.from_pretrained(run.model)
-    return None, StanceClassifier.from_pretrained(model)
+def _labels_of(records: Sequence[Record]) -> Sequence[str]:
+    """All four; the three of the public sets for targets of which none is ever unrelated."""
+    targets = [target for record in records for target in record.targets]
+    public = all(record.targets for record in records) and all(target.stance != "unrelated" for target in targets)
+    return STANCES[:3] if public else STANCES
 
 
 def _write(
     run: Run, split: str, records: Sequence[Record], scores: Scores, metrics: dict[str, Any], source: Mapping[str, Any]
 ) -> None:
     """A run folder without training, which `compare` takes; metrics.json last, as ever."""
-    if run.finished and (run.folder / "model").exists():
-        raise UserError(f"{run.folder}: holds a trained run; allowed: another folder")
     run.folder.mkdir(parents=True, exist_ok=True)
     with writing(run.config_file) as stream:
         yaml.safe_dump({"name": run.experiment, **source}, stream, sort_keys=False, allow_unicode=True)
@@ -120,5 +117,3 @@ def _write(
     write_predictions(run.predictions(split), records, scores, stance_labels=metrics["stance_labels"])
     write_plots(metrics, run.folder / "plots" / split)
     write_json(run.metrics_file, {"format": FORMAT, "experiment": run.experiment, "seed": run.seed, "baselines": {}, split: metrics})
-
-

@@ -70,7 +70,7 @@ class StanceTrainer(Trainer):
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """AdamW with a learning rate for each depth; see `train.layer_decay` and `train.head_factor`."""
         if self.optimizer is None:
-            network = self.model if model is None else model
+            network: Any = self.model if model is None else model
             groups = parameter_groups(network, self.training, self.get_decay_parameter_names(network))
             factory, options = self.get_optimizer_cls_and_kwargs(self.args, network)
             self.optimizer = factory(groups, **options)
@@ -125,9 +125,11 @@ def freeze(network: nn.Module, count: int) -> None:
             parameter.requires_grad_(False)
 
 
-def training_arguments(training: TrainConfig, folder: Path, seed: int, primary: str, tracking: Sequence[str], name: str) -> TrainingArguments:
-    """The Trainer's arguments for one stage of one run."""
-    return TrainingArguments(
+def training_arguments(
+    training: TrainConfig, folder: Path, seed: int, *, primary: str, tracking: Sequence[str], name: str, **changes: Any
+) -> TrainingArguments:
+    """The Trainer's arguments for one stage of one run; `changes` are for whoever measures something else than a run."""
+    arguments: dict[str, Any] = dict(  # noqa: C408 - the names are arguments
         output_dir=str(folder),
         run_name=name,
         num_train_epochs=training.epochs,
@@ -157,8 +159,10 @@ def training_arguments(training: TrainConfig, folder: Path, seed: int, primary: 
         seed=seed,
         data_seed=seed,
         report_to=list(tracking),
+        project=name.rpartition("-")[0],
         disable_tqdm=True,
     )
+    return TrainingArguments(**(arguments | changes))
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -6,11 +6,14 @@ import errno
 import importlib
 import os
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from tristance.data.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 COMMANDS: Final = {
     "train": "experiments:train",
@@ -21,7 +24,10 @@ COMMANDS: Final = {
     "data": "corpora:data",
 }
 USER_ERROR: Final = 2
-OUTPUT_FAULTS: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR)
+OUTPUT_FAULTS: Final = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
+)
 """What may be wrong with the place that somebody wants to read or write: theirs to mend."""
 
 
@@ -91,6 +97,13 @@ def run(command: click.Command, arguments: list[str] | None = None) -> int:
             raise
         return _fail(f"this needs the package {error.name}; allowed: pip install 'tristance[train]'")
     return result if isinstance(result, int) else 0
+
+
+def console() -> Console:
+    """Where tables go; 100 columns in a file or a pipe, where nobody says how wide it is."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 100)
 
 
 def _fail(message: str) -> int:

@@ -113,10 +113,11 @@ def _read(files: tuple[str, ...], format_: str, actors: Actors) -> tuple[dict[st
 
 def _print(result: dict[str, Any]) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    from tristance.train.cli import console
+
+    screen = console()
     for title, rows in (("Stance", result["stance"]), ("Holder, where a stance is held", result["holder"])):
         table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
         table.add_column("")
@@ -126,13 +127,13 @@ def _print(result: dict[str, Any]) -> None:
         for actor, counts in rows.items():
             total = sum(counts.values()) or 1
             table.add_row(actor, *(f"{counts.get(label, 0)} ({counts.get(label, 0) / total:.0%})" for label in labels))
-        console.print(table)
+        screen.print(table)
     for title, counts in (("Sentiment", result["sentiment"]), ("Actors referred to", result["referred"])):
         total = sum(counts.values()) or 1
-        console.print(f"{title}: " + ", ".join(f"{label} {count} ({count / total:.0%})" for label, count in counts.items()))
+        screen.print(f"{title}: " + ", ".join(f"{label} {count} ({count / total:.0%})" for label, count in counts.items()))
     opposite = result["opposite"]
-    console.print(f"Opposite stances: {opposite['count']} of {opposite['of']}")
-    console.print("Words: " + ", ".join(f"{name} {value}" for name, value in result["words"].items()))
+    screen.print(f"Opposite stances: {opposite['count']} of {opposite['of']}")
+    screen.print("Words: " + ", ".join(f"{name} {value}" for name, value in result["words"].items()))
     table = Table(title="Stance by genre", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.add_column("")
     for actor in result["stance"]:
@@ -140,6 +141,6 @@ def _print(result: dict[str, Any]) -> None:
     for genre, actors in result["genre"].items():
         cells = ["/".join(str(counts.get(label, 0)) for label in ("favor", "against", "neutral")) for counts in actors.values()]
         table.add_row(genre, *cells)
-    console.print(table)
+    screen.print(table)
 
 

@@ -25,22 +25,21 @@ def train(config: str, overrides: tuple[str, ...], again: bool) -> None:
 
     loaded = load_config(config, overrides)  # before torch, so that a mistake is told at once
 
-    from rich.console import Console
-
+    from tristance.train.cli import console
     from tristance.train.evaluation.report import render
     from tristance.train.experiment import run_experiment
     from tristance.train.reports import report_of
 
     result = run_experiment(loaded, again=again)
-    console = Console()
+    screen = console()
     for run in result.runs:
         title, metrics, baselines = report_of(run)
-        console.print(render(metrics, title, baselines))
-        console.print(f"{run.folder}: model, metrics.json, predictions, plots", highlight=False)
+        screen.print(render(metrics, title, baselines))
+        screen.print(f"{run.folder}: model, metrics.json, predictions, plots", highlight=False)
     if len(result.runs) > 1:
         from tristance.train.compare import compare_experiments, table
 
-        console.print(table(compare_experiments([result.runs[0].folder.parent])))
+        screen.print(table(compare_experiments([result.runs[0].folder.parent])))
 
 
 @click.command()
@@ -72,9 +71,8 @@ def evaluate(
       tristance evaluate runs/base/13 --data data/corpus/test.jsonl
       tristance evaluate --predictions llm.jsonl --data data/corpus/test.jsonl -o runs/llm/0
     """
-    from rich.console import Console
-
     from tristance.data.errors import UserError
+    from tristance.train.cli import console
     from tristance.train.evaluation.report import render
     from tristance.train.reports import evaluate_file
 
@@ -90,10 +88,10 @@ def evaluate(
         output=output,
         batch_size=batch_size,
     )
-    console = Console()
-    console.print(render(metrics, title))
+    screen = console()
+    screen.print(render(metrics, title))
     if folder is not None:
-        console.print(f"{folder}: metrics.json, predictions, plots", highlight=False)
+        screen.print(f"{folder}: metrics.json, predictions, plots", highlight=False)
 
 
 @click.command()
@@ -108,8 +106,7 @@ def compare(runs: tuple[str, ...], split: str) -> None:
     \b
       tristance compare runs/base runs/pair runs/target-blind
     """
-    from rich.console import Console
-
+    from tristance.train.cli import console
     from tristance.train.compare import compare_experiments, table
 
-    Console().print(table(compare_experiments(runs, split)))
+    console().print(table(compare_experiments(runs, split)))

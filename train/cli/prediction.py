@@ -40,10 +40,12 @@ def predict(
       tristance predict runs/base/13/model news.txt -o news.jsonl
       cat news.txt | tristance predict runs/base/13/model - | jq .stance.russia
     """
-    from tristance.data.formats import read
+    from tristance.data.formats import find_format, read
     from tristance.models.classifier import StanceClassifier
-    from tristance.models.prediction_files import predict_stream
+    from tristance.models.prediction_files import predict_stream, require_outputs
 
+    require_outputs(output, rejects)  # before the model, so that a mistake is told at once
+    find_format(file, format_)
     classifier = StanceClassifier.from_pretrained(model, device=device)
     mapped = dict(_column(column) for column in columns)
     rows = read(file, actors=classifier.actors, format=format_, columns=mapped)

@@ -43,7 +43,7 @@ def render(
     if "calibration" in metrics:
         parts += [Text(), _calibration(metrics["calibration"], _shown(metrics))]
     if baselines:
-        parts += [Text(), _beside({title: metrics, **baselines})]
+        parts += [Text(), _beside({"this model": metrics, **baselines})]
     return Group(*parts)
 
 

@@ -1,0 +1,51 @@
+"""The Hugging Face hub: a name to a local folder."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from tristance.data.errors import UserError
+
+NAME: Final = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+"""`owner/model`, or the bare name of one of the oldest models."""
+NETWORK_FILES: Final = ("config.json", "*token*", "vocab*", "merges.txt", "*.model", "*.safetensors*")
+"""What transformers loads a network from; other frameworks' weights stay where they are."""
+
+
+def is_name(model: str) -> bool:
+    """Whether it may be the name of a hub model, and is no path that exists here."""
+    return NAME.fullmatch(model) is not None and not Path(model).exists()
+
+
+@cache  # config, tokenizer and weights of one process come from one state of the hub
+def download(name: str, patterns: tuple[str, ...] | None = None) -> Path:
+    """The local snapshot of a hub model: from the hub if it answers, else from the cache.
+
+    It is asked once: transformers' own loading tries for half a minute, and complains meanwhile, where there is no network.
+
+    Args:
+        name: Of the model.
+        patterns: Files that are wanted, those in folders aside; None for all.
+
+    Raises:
+        UserError: If neither has it.
+    """
+    try:
+        from huggingface_hub import snapshot_download
+
+        ignored = None if patterns is None else ["*/*"]
+        return Path(snapshot_download(name, allow_patterns=None if patterns is None else list(patterns), ignore_patterns=ignored))
+    except ModuleNotFoundError as error:
+        raise UserError(f"{name}: no such folder, and the hub needs {error.name}: pip install 'tristance[train]'") from error
+    except Exception as error:  # noqa: BLE001 - offline, not found, gated: many kinds, one meaning
+        raise UserError(f"{name}: no such folder, and the hub does not give it: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """The first cause in a line: what stands above it speaks of caches."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
