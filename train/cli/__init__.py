@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +25,7 @@ COMMANDS: Final = {
     "data": "corpora:data",
 }
 USER_ERROR: Final = 2
-OUTPUT_FAULTS: Final = (
+PLACE_FAULTS: Final = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
     *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
 )
@@ -88,14 +89,15 @@ def run(command: click.Command, arguments: list[str] | None = None) -> int:
         return 1
     except MemoryError:
         return _fail("out of memory; allowed: a smaller batch size")
-    except OSError as error:
-        if error.errno not in OUTPUT_FAULTS:
-            raise
-        return _fail(f"{error.filename or 'output'}: {(error.strerror or 'cannot be written').lower()}")
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] == "tristance":
             raise
         return _fail(f"this needs the package {error.name}; allowed: pip install 'tristance[train]'")
+    except Exception as error:
+        fault = _place_fault(error)
+        if fault is None:
+            raise
+        return _fail(f"{fault}; allowed: a place with room, that may be written")
     return result if isinstance(result, int) else 0
 
 
@@ -104,6 +106,19 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 100)
+
+
+def _place_fault(error: Exception) -> str | None:
+    """The place and what is wrong with it, if that is what the error says; safetensors and torch have their own words."""
+    if isinstance(error, OSError):
+        number = error.errno
+    elif found := re.search(r"\(os error (\d+)\)", str(error)):
+        number = int(found[1])
+    else:
+        number = errno.ENOSPC if re.search("PytorchStreamWriter failed|unexpected pos", str(error)) else None
+    if number not in PLACE_FAULTS:
+        return None
+    return f"{getattr(error, 'filename', None) or 'output'}: {os.strerror(number).lower()}"
 
 
 def _fail(message: str) -> int:

@@ -21,7 +21,9 @@ def data() -> None:
 
 @data.command()
 @click.argument("files", nargs=-1, required=True)
-@click.option("--format", "format_", default="auto", show_default=True, help="Format of the files, if their endings do not tell.")
+@click.option(
+    "--format", "format_", default="auto", show_default=True, help="Format of the files, if their endings do not tell."
+)
 @click.option("--actors", "actors_file", help="Actors file.  [default: the bundled one]")
 @click.option("--json", "as_json", is_flag=True, help="Print the faults as JSON lines.")
 def check(files: tuple[str, ...], format_: str, actors_file: str | None, as_json: bool) -> None:
@@ -47,7 +49,9 @@ def check(files: tuple[str, ...], format_: str, actors_file: str | None, as_json
 
 @data.command()
 @click.argument("files", nargs=-1, required=True)
-@click.option("--format", "format_", default="auto", show_default=True, help="Format of the files, if their endings do not tell.")
+@click.option(
+    "--format", "format_", default="auto", show_default=True, help="Format of the files, if their endings do not tell."
+)
 @click.option("--actors", "actors_file", help="Actors file.  [default: the bundled one]")
 @click.option("--plot", help="Draw it into this .svg or .png file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
@@ -68,6 +72,35 @@ def stats(files: tuple[str, ...], format_: str, actors_file: str | None, plot: s
     if plot:
         plot_balance(result, plot)
         click.echo(f"drawn -> {plot}", err=True)
+
+
+@data.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("--corpus", multiple=True, help="Keep to the sentences of this file; may be given again.")
+@click.option("--actors", "actors_file", help="Actors file.  [default: the bundled one]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+def agreement(folder: Path | None, corpus: tuple[str, ...], actors_file: str | None, as_json: bool) -> None:
+    """Show how far the raters agree whose annotations lie in FOLDER, a JSONL file each.
+
+    Krippendorff's alpha and pairwise Cohen's kappa of stance, holder and sentiment, with bootstrap intervals over
+    sentences. FOLDER is data/annotations of the source tree if left out; its adjudicator.jsonl, the settled answers, is
+    no rater. For example: tristance data agreement --corpus data/corpus/validation.jsonl --corpus data/corpus/test.jsonl
+    """
+    from tristance.data import agreement as agreements
+    from tristance.data.corpus import FOLDER
+    from tristance.data.errors import DataError
+
+    actors = _actors(actors_file)
+    splits, faults = _read(corpus, "auto", actors)
+    if faults:
+        raise DataError(faults)
+    ids = {record.id for records in splits.values() for record in records} if corpus else None
+    annotations = agreements.read_annotations(folder or FOLDER.parent / "annotations", actors)
+    result = agreements.agreement(annotations, actors, ids=ids)
+    if as_json:
+        click.echo(json.dumps(result, indent=2, ensure_ascii=False))
+    else:
+        _print_agreement(result)
 
 
 @data.command()
@@ -130,7 +163,9 @@ def _print(result: dict[str, Any]) -> None:
         screen.print(table)
     for title, counts in (("Sentiment", result["sentiment"]), ("Actors referred to", result["referred"])):
         total = sum(counts.values()) or 1
-        screen.print(f"{title}: " + ", ".join(f"{label} {count} ({count / total:.0%})" for label, count in counts.items()))
+        screen.print(
+            f"{title}: " + ", ".join(f"{label} {count} ({count / total:.0%})" for label, count in counts.items())
+        )
     opposite = result["opposite"]
     screen.print(f"Opposite stances: {opposite['count']} of {opposite['of']}")
     screen.print("Words: " + ", ".join(f"{name} {value}" for name, value in result["words"].items()))
@@ -139,8 +174,53 @@ def _print(result: dict[str, Any]) -> None:
     for actor in result["stance"]:
         table.add_column(f"{actor}: favor/against/neutral", justify="right")
     for genre, actors in result["genre"].items():
-        cells = ["/".join(str(counts.get(label, 0)) for label in ("favor", "against", "neutral")) for counts in actors.values()]
+        cells = [
+            "/".join(str(counts.get(label, 0)) for label in ("favor", "against", "neutral"))
+            for counts in actors.values()
+        ]
         table.add_row(genre, *cells)
     screen.print(table)
 
 
+def _print_agreement(result: dict[str, Any]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from tristance.train.cli import console
+
+    def table(title: str, *columns: str) -> Table:
+        made = Table(title=title, title_justify="left", title_style="bold", caption_justify="left", box=box.SIMPLE_HEAD)
+        made.add_column("")
+        for column in columns:
+            made.add_column(column, justify="right", no_wrap=True)
+        return made
+
+    screen = console()
+    raters = ", ".join(f"{name} {count}" for name, count in result["raters"].items())
+    screen.print(
+        f"{result['sentences']} sentences with two raters or more. Sentences of each: {raters}", highlight=False
+    )
+    alphas = table("Krippendorff's alpha", "all rows", "related rows", "held")
+    for task, places in result["alpha"].items():
+        for place, scopes in places.items():
+            cells = (_interval(scopes.get(scope)) for scope in ("all", "related", "held"))
+            alphas.add_row(task if place == "sentence" else f"{task} {place}", *cells)
+    interval = result["interval"]
+    alphas.caption = (
+        f"[low, high]: {interval['level']:.0%} bootstrap interval over sentences. Related: some rater sees the actor "
+        "referred to. Held: holders alone, where a rater sees a stance that is held."
+    ).replace("[", r"\[")
+    screen.print(alphas)
+    kappas = table("Cohen's kappa", "sentences", "stance", "holder, held", "sentiment")
+    for pair in result["kappa"]:
+        figures = (pair["stance"]["pooled"], pair["holder"]["pooled"], pair["sentiment"]["sentence"])
+        kappas.add_row(" – ".join(pair["raters"]), str(pair["sentences"]), *map(_interval, figures))
+    kappas.caption = "Actors pooled; --json has each."
+    screen.print(kappas)
+
+
+def _interval(figure: dict[str, Any] | None) -> str:
+    if figure is None or figure["value"] is None:
+        return "–"
+    bounds = "" if figure["low"] is None else rf" \[{figure['low']:.3f}, {figure['high']:.3f}]"
+    return f"{figure['value']:.3f}{bounds}"
