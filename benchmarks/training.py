@@ -27,8 +27,8 @@ def measure(architecture: str, sentences: int, batch_size: int) -> dict[str, flo
     from transformers import set_seed
 
     from tristance.data.actors import Actors
-    from tristance.data.sources import FOLDER
     from tristance.data.formats import load
+    from tristance.data.sources import FOLDER
     from tristance.models.backbone import load_tokenizer
     from tristance.models.networks import build_encoding, build_network, use_all_cores
     from tristance.models.registry import ModelConfig
@@ -71,7 +71,12 @@ def measure(architecture: str, sentences: int, batch_size: int) -> dict[str, flo
         subject.train()
         seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": seconds, "peak_mb": peak, "tokens": sum(dataset["length"]) / len(records), "sentences": len(records)}
+    return {
+        "seconds": seconds,
+        "peak_mb": peak,
+        "tokens": sum(dataset["length"]) / len(records),
+        "sentences": len(records),
+    }
 
 
 def main() -> None:
@@ -87,7 +92,16 @@ def main() -> None:
     found: dict[str, list[dict[str, float]]] = {name: [] for name in ARCHITECTURES}
     for _ in range(options.rounds):
         for name in ARCHITECTURES:
-            command = [sys.executable, __file__, "--one", name, "--sentences", str(options.sentences), "--batch-size", str(options.batch_size)]
+            command = [
+                sys.executable,
+                __file__,
+                "--one",
+                name,
+                "--sentences",
+                str(options.sentences),
+                "--batch-size",
+                str(options.batch_size),
+            ]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             found[name].append(json.loads(done.stdout.strip().splitlines()[-1]))
     print(f"{options.sentences} sentences, {options.batch_size} a step, all three actors; {processor()}\n")
@@ -96,7 +110,8 @@ def main() -> None:
         seconds = ", ".join(f"{each['seconds']:.1f}" for each in rounds)
         print(f"| {name} | {rounds[0]['tokens']:.1f} | {seconds} | {max(each['peak_mb'] for each in rounds):.0f} |")
     ratios = [pair["seconds"] / slots["seconds"] for slots, pair in zip(found["slots"], found["pair"], strict=True)]
-    print(f"\nslots is faster than pair by {', '.join(f'{ratio:.2f}' for ratio in ratios)} times; median {statistics.median(ratios):.2f}")
+    shown = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+    print(f"\nslots is faster than pair by {shown} times; median {statistics.median(ratios):.2f}")
 
 
 def processor() -> str:

@@ -78,14 +78,18 @@ class Actors:
         items = []
         for number, row in enumerate(rows, 1):
             if not isinstance(row, Mapping) or not row.get("id") or not row.get("name"):
-                raise UserError(f"{origin}: actor {number}: found {shorten(row)}; allowed: id, name, description, aliases")
+                raise UserError(
+                    f"{origin}: actor {number}: found {shorten(row)}; allowed: id, name, description, aliases"
+                )
             aliases = tuple(str(alias) for alias in row.get("aliases", ()))
             items.append(Actor(str(row["id"]), str(row["name"]), str(row.get("description", "")), aliases))
         owners: dict[str, str] = {}
         for actor in items:
             for word in {actor.id, actor.name, *actor.aliases}:
                 if word in owners:
-                    raise UserError(f"{origin}: {word!r} is given to {owners[word]} and to {actor.id}; allowed: one owner")
+                    raise UserError(
+                        f"{origin}: {word!r} is given to {owners[word]} and to {actor.id}; allowed: one owner"
+                    )
                 owners[word] = actor.id
         return cls(tuple(items))
 

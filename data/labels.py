@@ -18,5 +18,5 @@ FREE_HOLDERS: Final = (AUTHOR, OTHER)
 
 
 def holder_labels(slots: tuple[str, ...]) -> tuple[str, ...]:
-    """Holders possible among `slots` (actor or target ids), in the order of the holder pointer: author, other, slots."""
+    """Holders possible among `slots` (ids of actors or targets), in the order of the pointer: author, other, slots."""
     return (*FREE_HOLDERS, *slots)

@@ -122,10 +122,7 @@ def parse_record(
     holder = _parse_labels(row.get("holder"), "holder", actors, holders, fault)
     for actor, label in holder.items():
         _check_holder(f"holder.{actor}", stance.get(actor), label, fault)
-    for number, target in enumerate(targets):
-        if target.holder is not None and target.holder not in holders:
-            fault(f"targets[{number}].holder", target.holder, _choices(holders))
-        _check_holder(f"targets[{number}].holder", target.stance, target.holder, fault)
+    _check_target_holders(targets, holders, fault)
     sentiment = row.get("sentiment")
     if sentiment is not None and sentiment not in SENTIMENTS:
         fault("sentiment", sentiment, _choices(SENTIMENTS))
@@ -166,13 +163,21 @@ def _parse_labels(
 
 
 def _check_holder(name: str, stance: str | None, holder: str | None, fault: Any) -> None:
-    """A held stance has a holder, any other has none; where either is not annotated there is nothing to hold against."""
+    """A held stance has a holder, any other has none; where either is not annotated there is nothing to check."""
     if stance is None or holder is None:
         return
     if stance in HELD and holder == NO_HOLDER:
         fault(name, holder, f"a holder, since the stance is {stance}")
     if stance not in HELD and holder != NO_HOLDER:
         fault(name, holder, f"{NO_HOLDER}, since the stance is {stance}")
+
+
+def _check_target_holders(targets: Sequence[Target], holders: Sequence[str], fault: Any) -> None:
+    for number, target in enumerate(targets):
+        name = f"targets[{number}].holder"
+        if target.holder is not None and target.holder not in holders:
+            fault(name, target.holder, _choices(holders))
+        _check_holder(name, target.stance, target.holder, fault)
 
 
 def _parse_targets(value: object, text: str, fault: Any) -> tuple[Target, ...]:

@@ -1,4 +1,4 @@
-"""A corpus: the splits of one source as records, checked, with a fingerprint; and as `datasets` for whoever wants them."""
+"""Where sentences come from: the splits of a source as records, checked, with a fingerprint; and as `datasets`."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ class SourceConfig(Section):
     """Where labelled sentences come from, and how to read them."""
 
     format: str = "auto"
-    """`auto` (by the file's ending), `jsonl`, `csv`, `tsv`, `parquet`, `huggingface` (a dataset's name or folder), `newsmtsc`, `dse`."""
+    """`auto` (by the file's ending), `jsonl`, `csv`, `tsv`, `parquet`, `huggingface` (a dataset's name or folder),
+    `newsmtsc`, `dse`."""
     train: tuple[str, ...] = ()
     """Files of the training split; `bundled:` means the corpus that ships with tristance."""
     validation: tuple[str, ...] = ()
@@ -67,7 +68,8 @@ class SourceConfig(Section):
     stance_labels: tuple[str, ...] = STANCES
     """The set's own stance labels; logits and metrics keep to them."""
     targets_as_actors: bool = False
-    """Take a target that the alias lexicon knows for its actor. Off, since a politician's quarrels are not the West's stance."""
+    """Take a target that the alias lexicon knows for its actor. Off, since a politician's quarrels are not the West's
+    stance."""
 
     @field_validator("train", "validation", "test", mode="before")
     @classmethod
@@ -111,7 +113,9 @@ class Corpus:
     def fingerprint(self) -> dict[str, dict[str, Any]]:
         """Rows and SHA-256 of each split's content, whatever file or format it came from."""
         return {
-            name: {"rows": len(records), "sha256": fingerprint(records)} for name, records in self.splits.items() if records
+            name: {"rows": len(records), "sha256": fingerprint(records)}
+            for name, records in self.splits.items()
+            if records
         }
 
     def to_datasets(self) -> datasets.DatasetDict:

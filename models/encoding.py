@@ -48,8 +48,7 @@ def actor_item(text: str, actors: Actors, passing: Actors | None = None) -> Item
     slots = []
     for group, core in ((actors, True), (passing, False)):
         mentions = group.mentions(text) if group else {}
-        for actor in group or ():
-            slots.append(Slot(actor.id, actor.name, next(iter(mentions[actor.id]), None), core))
+        slots += [Slot(actor.id, actor.name, next(iter(mentions[actor.id]), None), core) for actor in group or ()]
     return Item(text, tuple(slots))
 
 
@@ -211,7 +210,7 @@ def read_tokenizer(path: str | Path) -> Tokenizer:
     """
     try:
         return Tokenizer.from_file(str(path))
-    except Exception as error:  # noqa: BLE001 - the Rust side raises nothing more exact
+    except Exception as error:
         raise UserError(f"{path}: not a readable tokenizer: {error}") from error
 
 

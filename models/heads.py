@@ -108,7 +108,11 @@ def _masked_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None,
     if not bool((target != MASKED).any()):
         return logits.clamp(-1, 1).sum() * 0.0  # keeps every head in the graph, which data-parallel training needs
     return nn.functional.cross_entropy(
-        logits.reshape(-1, logits.shape[-1]).float(), target.reshape(-1), weight, ignore_index=MASKED, label_smoothing=smoothing
+        logits.reshape(-1, logits.shape[-1]).float(),
+        target.reshape(-1),
+        weight,
+        ignore_index=MASKED,
+        label_smoothing=smoothing,
     )
 
 

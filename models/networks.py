@@ -73,8 +73,10 @@ def load_network(folder: Path, architecture: str) -> PreTrainedModel:
         with backbones.quiet():
             config = AutoConfig.from_pretrained(folder)
             network_class: Any = pair.pair_class(config) if architecture == "pair" else SlotsModel
-            network, info = network_class.from_pretrained(folder, config=config, use_safetensors=True, output_loading_info=True)
-    except Exception as error:  # noqa: BLE001 - safetensors and transformers raise many kinds for a broken file
+            network, info = network_class.from_pretrained(
+                folder, config=config, use_safetensors=True, output_loading_info=True
+            )
+    except Exception as error:
         raise UserError(f"{folder}: broken model: {str(error).strip().splitlines()[0]}") from error
     wrong = sorted([*info["missing_keys"], *info["unexpected_keys"]])
     if wrong:
@@ -93,7 +95,9 @@ def pick_device(device: str) -> torch.device:
 class NetworkScorer:
     """A network with its encoding: from items to probabilities."""
 
-    def __init__(self, network: PreTrainedModel, encoding: Encoding, stance_labels: Sequence[str], device: str = "auto") -> None:
+    def __init__(
+        self, network: PreTrainedModel, encoding: Encoding, stance_labels: Sequence[str], device: str = "auto"
+    ) -> None:
         self.device = pick_device(device)
         self.network = network.eval()
         self.network.to(self.device)
@@ -116,7 +120,9 @@ class NetworkScorer:
 
     def _forward(self, items: Sequence[Item]) -> StanceOutput:
         arrays = self.encoding(items)
-        output: StanceOutput = self.network(**{name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()})
+        output: StanceOutput = self.network(
+            **{name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
+        )
         return output
 
     @staticmethod

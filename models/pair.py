@@ -58,11 +58,12 @@ def pair_class(config: Any) -> type[PreTrainedModel]:
     return type(base.__name__, (PairMixin, base), {"classifier_class": base, "__module__": __name__})
 
 
-def from_backbone(backbone: str, *, layers: int | None = None, head_dropout: float = 0.1, **options: Any) -> PreTrainedModel:
+def from_backbone(
+    backbone: str, *, layers: int | None = None, head_dropout: float = 0.1, **options: Any
+) -> PreTrainedModel:
     """A pair network with a pretrained backbone and fresh heads; arguments as `SlotsModel.from_backbone`."""
     changes = {} if layers is None else {"num_hidden_layers": layers}
     config = backbones.load_config(backbone, num_labels=len(STANCES), **changes)
     config.update({"head_dropout": head_dropout, "classifier_dropout": head_dropout, **stance_names(), **options})
     network: PreTrainedModel = backbones.load_network(backbone, pair_class(config), config)
     return network
-

@@ -130,7 +130,9 @@ def to_predictions(texts: Sequence[str], scores: Scores) -> list[Prediction]:
     predictions = []
     for row, text in enumerate(texts):
         best = int(sentiment_best[row])
-        tone = SentimentPrediction(SENTIMENTS[best], sentiment[row][best], dict(zip(SENTIMENTS, sentiment[row], strict=True)))
+        tone = SentimentPrediction(
+            SENTIMENTS[best], sentiment[row][best], dict(zip(SENTIMENTS, sentiment[row], strict=True))
+        )
         by_slot = {name: stance_of(row, slot) for slot, name in enumerate(scores.slots)}
         predictions.append(Prediction(text, by_slot, tone))
     return predictions
@@ -148,7 +150,12 @@ def from_labels(rows: Sequence[Mapping[str, Any]], slots: tuple[str, ...]) -> Sc
     for number, row in enumerate(rows):
         known = row.get("probabilities") or {}
         for index, slot in enumerate(slots):
-            _fill(stance[number, index], STANCES, (known.get("stance") or {}).get(slot), (row.get("stance") or {}).get(slot))
+            _fill(
+                stance[number, index],
+                STANCES,
+                (known.get("stance") or {}).get(slot),
+                (row.get("stance") or {}).get(slot),
+            )
             held_by = (row.get("holder") or {}).get(slot)
             _fill(holder[number, index], holders, (known.get("holder") or {}).get(slot), held_by)
         _fill(sentiment[number], SENTIMENTS, known.get("sentiment"), row.get("sentiment"))

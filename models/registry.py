@@ -21,9 +21,11 @@ class SlotOptions(Section):
     """Options of the `slots` architecture."""
 
     attention: Literal["isolated", "full"] = "isolated"
-    """`isolated`: slots see the sentence and themselves, so that an answer cannot depend on who else is asked; `full`: they see each other too."""
+    """`isolated`: slots see the sentence and themselves, so that an answer cannot depend on who else is asked; `full`:
+    they see each other too."""
     place: Literal["mention", "end"] = "mention"
-    """Position given to a slot: that of its first mention (by the alias lexicon, or the target's span), or behind the sentence."""
+    """Position given to a slot: `mention`, that of its first mention (by the alias lexicon, or the target's span);
+    `end`, behind the sentence."""
     anonymous: bool = False
     """Target-blind: every slot reads the same word instead of its name, so all actors get one answer. A baseline."""
 
@@ -43,7 +45,8 @@ class ModelConfig(Section):
     architecture: Literal["slots", "pair", "majority", "lexicon", "tfidf"] = "slots"
     """`slots` (one pass for all actors), `pair` (a pass for each), or a baseline: `majority`, `lexicon`, `tfidf`."""
     backbone: str = "bundled"
-    """Pretrained body of a network: `bundled` (MiniLM, 22.7 M parameters, checked by sha256), a Hugging Face hub name, or a folder."""
+    """Pretrained body of a network: `bundled` (MiniLM, 22.7 M parameters, checked by sha256), a Hugging Face hub name,
+    or a folder."""
     layers: int | None = Field(None, ge=1)
     """Keep only the backbone's first so many layers; null keeps all."""
     dropout: float = Field(0.1, ge=0, lt=1)

@@ -122,10 +122,14 @@ class SlotsModel(PreTrainedModel):
         places = torch.cat([order, positions], dim=1)
         options: dict[str, Any] = {"position_ids": places + self._first_position()}
         if getattr(self.backbone.config, "type_vocab_size", 0) > 1:
-            options["token_type_ids"] = (torch.arange(tokens + count, device=words.device) >= tokens).long().expand(len(words), -1)
+            options["token_type_ids"] = (
+                (torch.arange(tokens + count, device=words.device) >= tokens).long().expand(len(words), -1)
+            )
         visible = self._visible(attention_mask.bool(), slot_mask)
         state = self.backbone(
-            inputs_embeds=torch.cat([words, slots], dim=1), attention_mask=self._masks(visible, places, words.dtype), **options
+            inputs_embeds=torch.cat([words, slots], dim=1),
+            attention_mask=self._masks(visible, places, words.dtype),
+            **options,
         ).last_hidden_state
         return state[:, 0], state[:, tokens:]
 
@@ -144,7 +148,9 @@ class SlotsModel(PreTrainedModel):
         """The mask as the backbone takes it: additive, `[B, 1, L, L]`; for ModernBERT one for each kind of layer."""
 
         def additive(mask: Tensor) -> Tensor:
-            return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)[:, None]
+            return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)[
+                :, None
+            ]
 
         if self.config.backbone["model_type"] != "modernbert":
             return additive(visible)

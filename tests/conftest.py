@@ -1,4 +1,4 @@
-"""What tests share: a tiny backbone of each family, a small corpus cut from the bundled one, and a way to run the command."""
+"""What tests share: tiny backbones, a small corpus cut from the bundled one, a trained run, the command line."""
 
 from __future__ import annotations
 
@@ -39,9 +39,21 @@ def make_backbone(family: str, folder: Path) -> Path:
         "pad_token_id": tokenizer.pad_token_id,
     }
     extra = {
-        "modernbert": {"local_attention": 16, "global_attn_every_n_layers": 2, "cls_token_id": 101, "sep_token_id": 102, "bos_token_id": 101, "eos_token_id": 102},
+        "modernbert": {
+            "local_attention": 16,
+            "global_attn_every_n_layers": 2,
+            "cls_token_id": 101,
+            "sep_token_id": 102,
+            "bos_token_id": 101,
+            "eos_token_id": 102,
+        },
         "electra": {"embedding_size": 32},
-        "deberta-v2": {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False, "type_vocab_size": 0},
+        "deberta-v2": {
+            "relative_attention": True,
+            "pos_att_type": ["p2c", "c2p"],
+            "position_biased_input": False,
+            "type_vocab_size": 0,
+        },
     }
     torch.manual_seed(0)
     model = AutoModel.from_config(AutoConfig.for_model(family, **sizes, **extra.get(family, {})))
@@ -70,7 +82,10 @@ def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         lines = (FOLDER / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()[:count]
         paths[split] = folder / f"{split}.jsonl"
         paths[split].write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return SimpleNamespace(**paths, rows={split: [json.loads(line) for line in path.read_text().splitlines()] for split, path in paths.items()})
+    return SimpleNamespace(
+        **paths,
+        rows={split: [json.loads(line) for line in path.read_text().splitlines()] for split, path in paths.items()},
+    )
 
 
 @pytest.fixture
@@ -94,10 +109,17 @@ def overrides(small_corpus: SimpleNamespace, tiny_backbone: str, tmp_path: Path)
 def command(tmp_path: Path):
     """Run the real command line in a process of its own: `command("predict", model, file)`."""
 
-    def run(*arguments: object, stdin: str | bytes | None = None, check: bool = False, **options: object) -> SimpleNamespace:
+    def run(
+        *arguments: object, stdin: str | bytes | None = None, check: bool = False, **options: object
+    ) -> SimpleNamespace:
         data = stdin.encode() if isinstance(stdin, str) else stdin
         done = subprocess.run(
-            [sys.executable, "-m", "tristance.train", *map(str, arguments)], input=data, capture_output=True, timeout=300, cwd=tmp_path, **options
+            [sys.executable, "-m", "tristance.train", *map(str, arguments)],
+            input=data,
+            capture_output=True,
+            timeout=300,
+            cwd=tmp_path,
+            **options,
         )
         result = SimpleNamespace(code=done.returncode, out=done.stdout.decode(), err=done.stderr.decode())
         assert not check or result.code == 0, result.err
@@ -107,7 +129,9 @@ def command(tmp_path: Path):
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, small_corpus: SimpleNamespace, tiny_backbone: str) -> SimpleNamespace:
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, small_corpus: SimpleNamespace, tiny_backbone: str
+) -> SimpleNamespace:
     """A finished run of `slots` on the small corpus."""
     from tristance.train.config import load_config
     from tristance.train.experiment import run_experiment
@@ -116,7 +140,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory, small_corpus: SimpleNamesp
     config = load_config(
         "base",
         [
-            *(f"data.sources.corpus.{split}={getattr(small_corpus, split)}" for split in ("train", "validation", "test")),
+            *(
+                f"data.sources.corpus.{split}={getattr(small_corpus, split)}"
+                for split in ("train", "validation", "test")
+            ),
             "data.check=ignore",
             f"model.backbone={tiny_backbone}",
             "train.epochs=2",

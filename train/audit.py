@@ -76,6 +76,7 @@ def audit(
     Raises:
         UserError: If there are no sentences.
     """
+    import sklearn.linear_model  # noqa: F401 - only what is loaded can be limited
     from threadpoolctl import threadpool_limits
 
     records = [record for rows in splits.values() for record in rows]
@@ -260,7 +261,8 @@ def growth(texts: Sequence[str]) -> Result:
     measured = [point for point in points if point["tokens"]]
     if len(measured) < 2:
         return {"points": points, "exponent": None}
-    slope = np.polyfit(*(np.log([point[name] for point in measured]) for name in ("tokens", "types")), 1)[0]
+    logs = np.log([[point["tokens"], point["types"]] for point in measured])
+    slope = np.polyfit(logs[:, 0], logs[:, 1], 1)[0]
     return {"points": points, "exponent": round(float(slope), 4)}
 
 

@@ -24,11 +24,11 @@ classifier = StanceClassifier.from_pretrained("{folder}")
 classifier.predict("Lavrov told the West that its era of domination was over.")
 ```
 
-**Meant for** measuring how texts position actors, in aggregate, with the errors below in mind. **Not meant for** judging
-persons, for deciding about anybody, or for texts unlike the training data (other languages, other domains) without a
-hand-labelled sample of one's own.
+**Meant for** measuring how texts position actors, in aggregate, with the errors below in mind. **Not meant for**
+judging persons, for deciding about anybody, or for texts unlike the training data (other languages, other domains)
+without a hand-labelled sample of one's own.
 
-**Limits.** A label is what the sentence *conveys*, read alone: it is not the truth of what is said, nor the outlet's opinion.
+**Limits.** A label is what the sentence *conveys*, read alone: not the truth of what is said, nor the outlet's opinion.
 Irony, nested reports and rare names are where it errs most; see the slices in the run's `metrics.json`."""
 
 
@@ -48,7 +48,7 @@ def write_card(run: Run, config: Config, content: Mapping[str, Any]) -> None:
         config.description,
         USE.format(folder=run.model.name),
         f"## Results on {split}\n\n{_table(content[split])}\n\n95 % bootstrap intervals, clustered by document. "
-        f"F_avg is the mean F1 of favor and against. Temperatures, fitted on validation: {_temperatures(content, split)}.",
+        f"F_avg is the mean F1 of favor and against. Temperatures, from validation: {_temperatures(content, split)}.",
         f"## Training\n\nArchitecture `{config.model.architecture}`{_backbone(config)}; seed {run.seed}; "
         f"{provenance['seconds'].get('train', 0):.0f} s of training on {provenance['hardware']['processor']}; "
         f"commit `{provenance['commit']}`.\n\n{_data(provenance['data'])}",
@@ -59,7 +59,8 @@ def write_card(run: Run, config: Config, content: Mapping[str, Any]) -> None:
 
 def _metadata(config: Config, content: Mapping[str, Any], split: str) -> dict[str, Any]:
     results = [
-        {"type": "f1", "name": f"F_avg {slot}", "value": block["F_avg"]["value"]} for slot, block in content[split]["slots"].items()
+        {"type": "f1", "name": f"F_avg {slot}", "value": block["F_avg"]["value"]}
+        for slot, block in content[split]["slots"].items()
     ]
     metadata: dict[str, Any] = {
         "language": "en",
@@ -95,7 +96,9 @@ def _table(metrics: Mapping[str, Any]) -> str:
     means = (overall[name] for name in ("mean.F_avg", "mean.macro_F1", "holder.macro_F1", "mean.ece"))
     rows.append(f"| mean | {' | '.join(map(with_interval, means))} | {metrics['n']} |")
     tone = metrics["sentiment"]
-    rows.append(f"| sentiment | – | {with_interval(tone['macro_F1'])} | – | {with_interval(tone['ece'])} | {tone['n']} |")
+    rows.append(
+        f"| sentiment | – | {with_interval(tone['macro_F1'])} | – | {with_interval(tone['ece'])} | {tone['n']} |"
+    )
     return "\n".join(rows)
 
 
@@ -112,5 +115,7 @@ def _backbone(config: Config) -> str:
 def _data(fingerprints: Mapping[str, Any]) -> str:
     rows = ["| source | split | sentences | SHA-256 |", "| --- | --- | --- | --- |"]
     for source, splits in fingerprints.items():
-        rows += [f"| {source} | {split} | {entry['rows']} | `{entry['sha256'][:16]}…` |" for split, entry in splits.items()]
+        rows += [
+            f"| {source} | {split} | {entry['rows']} | `{entry['sha256'][:16]}…` |" for split, entry in splits.items()
+        ]
     return "\n".join(rows)

@@ -1,4 +1,4 @@
-"""One config, one experiment: `run_experiment(config)` trains a run for each seed, scores it, and leaves it in its folder."""
+"""One config, one experiment: `run_experiment(config)` trains a run for each seed, scores it, leaves it in its folder."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel, TrainerCallback, set_seed
 
 from tristance.data.actors import Actors
-from tristance.data.sources import Corpus, load_corpus
 from tristance.data.errors import UserError
 from tristance.data.records import Record
+from tristance.data.sources import Corpus, load_corpus
 from tristance.models.backbone import load_tokenizer, quiet
 from tristance.models.baselines import fit_baseline, save_baseline
 from tristance.models.classifier import StanceClassifier
@@ -184,7 +184,12 @@ def _train_stage(
     judged = setting.corpora[stage.sources[0]]
     title = f"{config.name} · seed {seed}" + (f" · {stage.name}" if len(config.stages) > 1 else "")
     arguments = trainer.training_arguments(
-        training, folder, seed, primary=config.evaluation.primary, tracking=config.tracking, name=f"{config.name}-{seed}"
+        training,
+        folder,
+        seed,
+        primary=config.evaluation.primary,
+        tracking=config.tracking,
+        name=f"{config.name}-{seed}",
     )
     trainer.freeze(network, training.freeze)
     _name_trackers(run)
@@ -195,7 +200,8 @@ def _train_stage(
         eval_dataset=list(judged.splits["validation"]),
         data_collator=features.Collator(encoding),
         callbacks=trainer.callbacks(
-            training, [TrainingProgress(title, config.evaluation.primary, setting.console), Recorder(run, number, stage.name)]
+            training,
+            [TrainingProgress(title, config.evaluation.primary, setting.console), Recorder(run, number, stage.name)],
         ),
         training=training,
         class_weights=features.balanced_weights(records) if training.class_weights == "balanced" else None,
@@ -226,7 +232,10 @@ def validate(
     found = evaluate(records, scores, options, stance_labels=judged.stance_labels)
     figures = {**found["overall"], **{f"{slot}.F_avg": block["F_avg"] for slot, block in found["slots"].items()}}
     if found["primary"]["value"] is None:
-        raise UserError(f"evaluation.primary: {options.primary} is undefined on the validation split of {judged.name}: nothing there is labelled for it")
+        raise UserError(
+            f"evaluation.primary: {options.primary} is undefined on the validation split of {judged.name}; "
+            "allowed: a figure that something there is labelled for"
+        )
     return {f"eval_{name}": figure["value"] for name, figure in figures.items() if figure["value"] is not None}
 
 

@@ -82,7 +82,7 @@ def stance_counts(records: Sequence[Record]) -> Counter[str]:
 
 
 def balanced_weights(records: Sequence[Record]) -> torch.Tensor:
-    """`[4]`: the inverse of each stance's frequency, 1 on average over the labels that occur (scikit-learn's `balanced`)."""
+    """`[4]`: the inverse of each stance's frequency, 1 on average over labels that occur (scikit-learn's `balanced`)."""
     counts = stance_counts(records)
     total, present = sum(counts.values()), len(counts)
     return torch.tensor([total / (present * counts[label]) if counts[label] else 0.0 for label in STANCES])
@@ -98,4 +98,6 @@ def require_learnable(records: Sequence[Record], split: str) -> None:
         raise UserError(f"{split} split: found 0 rows; allowed: at least one labelled sentence")
     found = stance_counts(records)
     if split.startswith("train") and len(found) < 2:
-        raise UserError(f"{split} split: found the stance labels {sorted(found)} alone; allowed: at least two of {', '.join(STANCES)}")
+        raise UserError(
+            f"{split} split: found stance labels {sorted(found)} alone; allowed: at least two of {', '.join(STANCES)}"
+        )

@@ -43,13 +43,18 @@ class TrainingProgress(TrainerCallback):
         if self.task is not None and logs and "loss" in logs:
             self.progress.update(self.task, loss=f"{float(logs['loss']):.3f}")
 
-    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **details: Any) -> None:
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **details: Any
+    ) -> None:
         metrics = details.get("metrics")
         if self.task is not None and metrics:
             losses = [entry["loss"] for entry in state.log_history if "loss" in entry]
             loss = f"  loss {losses[-1]:.3f}" if losses else ""
             value = metrics[f"eval_{self.primary}"]
-            self.console.print(f"{self.title}  epoch {state.epoch or 0:.0f}{loss}  validation {self.primary} {value:.3f}", highlight=False)
+            self.console.print(
+                f"{self.title}  epoch {state.epoch or 0:.0f}{loss}  validation {self.primary} {value:.3f}",
+                highlight=False,
+            )
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         self.progress.stop()

@@ -58,6 +58,7 @@ def evaluate_file(
     split: str = "test",
     output: str | None = None,
     batch_size: int = 64,
+    progress: bool = False,
 ) -> tuple[str, dict[str, Any], Path | None]:
     """Score a model, or a file of predictions, on a labelled file.
 
@@ -70,6 +71,7 @@ def evaluate_file(
         split: What the data are: `validation` or `test`.
         output: Run folder to write; beside the model's run, or nowhere, if None.
         batch_size: Sentences a step.
+        progress: Show a progress bar.
 
     Returns:
         Title, metrics, and the folder written.
@@ -86,8 +88,10 @@ def evaluate_file(
         raise UserError(f"{folder}: holds a trained run; allowed: another folder")
     classifier = StanceClassifier.from_pretrained(run.model if run else model) if model else None
     records = load(data, actors=classifier.actors if classifier else Actors.load(), format=format_)
+    if all(record.sentiment is None and not any(record.labels(slot)[0] for slot in record.slots) for record in records):
+        raise UserError(f"{data}: found no labels; allowed: labelled sentences")
     if classifier:
-        scores = classifier.score_records(records, batch_size=batch_size, progress=True)
+        scores = classifier.score_records(records, batch_size=batch_size, progress=progress)
     else:
         assert predictions is not None
         scores = align(records, read_predictions(predictions))

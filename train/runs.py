@@ -24,7 +24,16 @@ FORMAT: Final = "tristance.run/1"
 """Of a run's metrics.json: see evaluation/METRICS.md."""
 NOT_THE_EXPERIMENT: Final = ("name", "description", "seeds", "output", "tracking")
 """Keys that change where a run lies and who watches it, not what comes out."""
-PACKAGES: Final = ("tristance", "torch", "transformers", "tokenizers", "datasets", "accelerate", "scikit-learn", "numpy")
+PACKAGES: Final = (
+    "tristance",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "datasets",
+    "accelerate",
+    "scikit-learn",
+    "numpy",
+)
 
 
 @dataclass(frozen=True)
@@ -122,8 +131,12 @@ class Run:
         theirs = {key: value for key, value in self.config().items() if key not in NOT_THE_EXPERIMENT}
         differs = difference(theirs, mine) | difference(self.provenance()["data"], dict(fingerprints))
         if differs:
-            said = "; ".join(f"{key}: {shorten(old)} there, {shorten(new)} now" for key, (old, new) in list(differs.items())[:4])
-            raise UserError(f"{self.folder}: holds another run ({said}); allowed: another name=…, or --again to throw it away")
+            said = "; ".join(
+                f"{key}: {shorten(old)} there, {shorten(new)} now" for key, (old, new) in list(differs.items())[:4]
+            )
+            raise UserError(
+                f"{self.folder}: holds another run ({said}); allowed: another name=…, or --again to throw it away"
+            )
 
     def note_seconds(self, part: str, seconds: float) -> None:
         """Add seconds to what a part of the run has taken, over all its interruptions."""
@@ -144,7 +157,9 @@ def locked(run: Run) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise UserError(f"{run.folder}: another process is at this run; allowed: wait for it, or another name=…") from error
+        raise UserError(
+            f"{run.folder}: another process is at this run; allowed: wait for it, or another name=…"
+        ) from error
     try:
         yield
     finally:
@@ -160,7 +175,11 @@ def find_runs(path: str | Path) -> list[Run]:
     folder = Path(path)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; allowed: a run (runs/base/13) or an experiment (runs/base)")
-    runs = [Run(folder)] if Run(folder).finished else [Run(each) for each in sorted(folder.iterdir()) if Run(each).finished]
+    runs = (
+        [Run(folder)]
+        if Run(folder).finished
+        else [Run(each) for each in sorted(folder.iterdir()) if Run(each).finished]
+    )
     if not runs:
         raise UserError(f"{folder}: holds no finished run; allowed: a run (runs/base/13) or an experiment (runs/base)")
     return runs

@@ -29,8 +29,8 @@ class StanceTrainer(Trainer):
     Args:
         training: The `train` section of the stage.
         class_weights: `[4]`, over the stances, or None.
-        validate: Gives the validation metrics of a network: `{"eval_…": value}`. It goes the way that inference goes, so that
-            the checkpoint is chosen by what users will get.
+        validate: Gives the validation metrics of a network: `{"eval_…": value}`. It goes the way that inference goes,
+            so that the checkpoint is chosen by what users will get.
         options: As of `transformers.Trainer`.
     """
 
@@ -48,7 +48,11 @@ class StanceTrainer(Trainer):
         self.validate = validate
 
     def compute_loss(  # noqa: D102 - inherited
-        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None  # noqa: ARG002
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,  # noqa: ARG002
     ) -> Any:
         labels = {name: inputs.pop(name) for name in LABELS}
         output = model(**inputs)
@@ -128,7 +132,7 @@ def freeze(network: nn.Module, count: int) -> None:
 def training_arguments(
     training: TrainConfig, folder: Path, seed: int, *, primary: str, tracking: Sequence[str], name: str, **changes: Any
 ) -> TrainingArguments:
-    """The Trainer's arguments for one stage of one run; `changes` are for whoever measures something else than a run."""
+    """The Trainer's arguments for a stage of a run; `changes` are for whoever measures something else than a run."""
     arguments: dict[str, Any] = dict(  # noqa: C408 - the names are arguments
         output_dir=str(folder),
         run_name=name,
@@ -166,7 +170,7 @@ def training_arguments(
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint of a stage. One that a kill cut short is removed: its state file is written last."""
+    """The newest complete checkpoint of a stage. One that a kill cut short goes: its state file is written last."""
     complete = []
     for path in folder.glob("checkpoint-*"):
         try:
@@ -180,7 +184,11 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 def callbacks(training: TrainConfig, extra: Sequence[TrainerCallback]) -> list[TrainerCallback]:
     """Early stopping where the config asks for it, and the given ones."""
-    stopping = [] if training.early_stopping is None else [EarlyStoppingCallback(early_stopping_patience=training.early_stopping)]
+    stopping = (
+        []
+        if training.early_stopping is None
+        else [EarlyStoppingCallback(early_stopping_patience=training.early_stopping)]
+    )
     return [*stopping, *extra]
 
 

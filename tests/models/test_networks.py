@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.conftest import FAMILIES, make_backbone
 
+from tests.conftest import FAMILIES, make_backbone
 from tristance.data.actors import Actor, Actors
 from tristance.models import backbone as backbones
 from tristance.models.encoding import actor_item
@@ -22,7 +22,7 @@ from tristance.models.registry import ModelConfig
 TEXTS = [
     "Lavrov told the West that its era of domination was over.",
     "Pyongyang fired a missile.",
-    "Nothing of note happened in Northern Ireland today, or so the evening papers would have their readers believe, and who could prove them wrong?",
+    "Nothing of note happened in Northern Ireland, or so the evening papers would have it, and who could prove them wrong?",
     "Washington thanked Moscow for the swap.",
 ]
 ACTORS = Actors.load()
@@ -70,7 +70,12 @@ def test_neither_padding_nor_batch_mates_change_an_answer(case):
     together = scores_of(case)
     same(together, scores_of(case, batch_size=1))
     backwards = scores_of(case, TEXTS[::-1])
-    same(together, replace(backwards, stance=backwards.stance[::-1], holder=backwards.holder[::-1], sentiment=backwards.sentiment[::-1]))
+    same(
+        together,
+        replace(
+            backwards, stance=backwards.stance[::-1], holder=backwards.holder[::-1], sentiment=backwards.sentiment[::-1]
+        ),
+    )
     assert np.ptp(together.stance[:, 0, 0]) > 1e-3, "sentences must not all get one answer, or this test proves nothing"
 
 
@@ -103,7 +108,9 @@ def test_every_trainable_weight_gets_a_gradient(case):
         "stance_allowed": torch.ones(4, 4, dtype=torch.bool),
     }
     multitask_loss(output, labels, task_weights={}).backward()
-    without = [name for name, parameter in network.named_parameters() if parameter.grad is None or not parameter.grad.any()]
+    without = [
+        name for name, parameter in network.named_parameters() if parameter.grad is None or not parameter.grad.any()
+    ]
     # what a family has beyond what any input reaches: biases that a softmax cancels, positions behind the text
     unreachable = ("key.bias", "key_proj.bias", "rel_embeddings", "position_embeddings", "token_type_embeddings")
     assert [name for name in without if not name.endswith(unreachable) and "rel_embeddings" not in name] == []
@@ -165,20 +172,33 @@ def test_the_pair_model_loads_in_the_stock_pipeline_without_tristance(tmp_path, 
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
     found = eval(done.stdout.strip().splitlines()[-1])
-    assert found == pytest.approx(dict(zip(("favor", "against", "neutral", "unrelated"), expected.tolist(), strict=True)), abs=1e-5)
+    assert found == pytest.approx(
+        dict(zip(("favor", "against", "neutral", "unrelated"), expected.tolist(), strict=True)), abs=1e-5
+    )
 
 
-@pytest.mark.parametrize("first", ["import tristance.models; from transformers import pipeline", "from transformers import pipeline; import tristance.models"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        "import tristance.models; from transformers import pipeline",
+        "from transformers import pipeline; import tristance.models",
+    ],
+)
 def test_slots_come_with_a_pipeline_of_their_own(trained, first):
     script = f"{first}\np = pipeline('stance', model={str(trained.model)!r}, device='cpu')\nprint(p({TEXTS[:2]!r}))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     from tristance.models import StanceClassifier
 
-    expected = [prediction.as_dict() for prediction in StanceClassifier.from_pretrained(trained.model, device="cpu").predict(TEXTS[:2])]
+    expected = [
+        prediction.as_dict()
+        for prediction in StanceClassifier.from_pretrained(trained.model, device="cpu").predict(TEXTS[:2])
+    ]
     found = eval(done.stdout.strip().splitlines()[-1])
     assert [row["stance"] for row in found] == [row["stance"] for row in expected]
-    assert found[0]["probabilities"]["stance"]["west"] == pytest.approx(expected[0]["probabilities"]["stance"]["west"], abs=1e-3)
+    assert found[0]["probabilities"]["stance"]["west"] == pytest.approx(
+        expected[0]["probabilities"]["stance"]["west"], abs=1e-3
+    )
 
 
 def test_masked_labels_count_for_nothing(backbone_of):
@@ -193,7 +213,9 @@ def test_masked_labels_count_for_nothing(backbone_of):
         "stance_allowed": torch.ones(4, 4, dtype=torch.bool),
     }
     loss = multitask_loss(output, labels, task_weights={})
-    expected = torch.nn.functional.cross_entropy(output.stance_logits[:, [0, 2]].reshape(-1, 4), torch.tensor([0, 2] * 4))
+    expected = torch.nn.functional.cross_entropy(
+        output.stance_logits[:, [0, 2]].reshape(-1, 4), torch.tensor([0, 2] * 4)
+    )
     torch.testing.assert_close(loss, expected)
 
 

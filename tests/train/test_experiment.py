@@ -1,4 +1,4 @@
-"""A run from its config to its folder: what it leaves, that it repeats, that it survives a kill, and what it refuses."""
+"""A run from its config to its folder: what it leaves, that it repeats, survives a kill, and what it refuses."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ def test_predictions_are_kept_with_ids_and_probabilities(trained, small_corpus):
     assert [row["id"] for row in table[::3]] == [row["id"] for row in small_corpus.rows["test"]]
     assert {row["slot"] for row in table} == {"west", "russia", "north_korea"}
     for row in table:
-        assert sum(row[f"p_{label}"] for label in ("favor", "against", "neutral", "unrelated")) == pytest.approx(1, abs=1e-4)
+        assert sum(row[f"p_{label}"] for label in ("favor", "against", "neutral", "unrelated")) == pytest.approx(
+            1, abs=1e-4
+        )
 
 
 def test_the_same_config_and_seed_give_the_same_figures_to_the_last_digit(trained, overrides):
@@ -90,7 +92,10 @@ def test_another_config_or_other_data_in_the_folder_is_refused_with_the_differen
 
 
 def test_two_processes_cannot_write_one_run_folder(overrides, tmp_path):
-    with locked(Run(tmp_path / "runs" / "base" / "13")), pytest.raises(UserError, match="another process is at this run"):
+    with (
+        locked(Run(tmp_path / "runs" / "base" / "13")),
+        pytest.raises(UserError, match="another process is at this run"),
+    ):
         trained_with(overrides, "model.architecture=majority")
 
 
@@ -153,10 +158,16 @@ def test_a_run_killed_at_any_time_goes_on(trained, overrides, tmp_path):
 
 
 def test_stages_run_in_order_each_from_the_weights_before(overrides, tmp_path):
-    stages = "stages=[{name: first, sources: [corpus], train: {epochs: 1}}, {name: second, sources: [corpus], train: {learning_rate: 1e-30, epochs: 1}}]"
+    still = "{name: second, sources: [corpus], train: {learning_rate: 1e-30, epochs: 1}}"
+    stages = f"stages=[{{name: first, sources: [corpus], train: {{epochs: 1}}}}, {still}]"
     both = trained_with(overrides, "name=both", "train.learning_rate=1e-3", stages)
     assert {path.name for path in (both.folder / "log").iterdir()} == {"0-first.json", "1-second.json"}
-    first = trained_with(overrides, "name=one", "train.learning_rate=1e-3", "stages=[{name: first, sources: [corpus], train: {epochs: 1}}]")
+    first = trained_with(
+        overrides,
+        "name=one",
+        "train.learning_rate=1e-3",
+        "stages=[{name: first, sources: [corpus], train: {epochs: 1}}]",
+    )
     for slot in ("west", "russia", "north_korea"):  # the second stage hardly moves: it must stand where the first ended
         found, expected = (run.metrics()["validation"]["slots"][slot]["accuracy"]["value"] for run in (both, first))
         assert found == pytest.approx(expected, abs=0.03)
@@ -199,7 +210,19 @@ def test_a_loss_that_is_no_number_is_told_in_a_line(overrides):
         trained_with(overrides, "train.learning_rate=1e30", "train.max_grad_norm=1e30", "name=nan")
 
 
-@pytest.mark.parametrize("more", ["train.early_stopping=1", "train.layer_decay=0.8", "train.freeze=2", "train.class_weights=balanced", "train.label_smoothing=0.1", "train.gradient_accumulation=2", "train.precision=bf16", "train.head_factor=5"])
+@pytest.mark.parametrize(
+    "more",
+    [
+        "train.early_stopping=1",
+        "train.layer_decay=0.8",
+        "train.freeze=2",
+        "train.class_weights=balanced",
+        "train.label_smoothing=0.1",
+        "train.gradient_accumulation=2",
+        "train.precision=bf16",
+        "train.head_factor=5",
+    ],
+)
 def test_options_of_training_work(more, overrides):
     run = trained_with(overrides, more, "train.epochs=1")
     assert run.metrics()["validation"]["overall"]["mean.F_avg"]["value"] is not None
@@ -210,7 +233,11 @@ def test_frozen_layers_do_not_move(overrides, tiny_backbone):
 
     run = trained_with(overrides, "train.freeze=2", "train.learning_rate=1e-2", "train.epochs=1")
     before, after = load_file(Path(tiny_backbone) / "model.safetensors"), load_file(run.model / "model.safetensors")
-    moved = {name for name, value in before.items() if f"backbone.{name}" in after and not value.equal(after[f"backbone.{name}"])}
+    moved = {
+        name
+        for name, value in before.items()
+        if f"backbone.{name}" in after and not value.equal(after[f"backbone.{name}"])
+    }
     assert any(name.startswith("encoder.layer.1.") for name in moved)
     assert not any(name.startswith(("embeddings.", "encoder.layer.0.")) for name in moved)
     with pytest.raises(UserError, match="at most 3"):
@@ -229,8 +256,24 @@ def test_tensorboard_gets_the_metrics(overrides, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_train_together(overrides, trained, tmp_path):
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29511", "-m", "tristance.train"]
-    done = subprocess.run([*command, "train", "base", *overrides, "name=two", "train.batch_size=16", "train.learning_rate=1e-3"], capture_output=True, text=True, timeout=300, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-port",
+        "29511",
+        "-m",
+        "tristance.train",
+    ]
+    done = subprocess.run(
+        [*command, "train", "base", *overrides, "name=two", "train.batch_size=16", "train.learning_rate=1e-3"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     run = Run(tmp_path / "runs" / "two" / "13")
     found, alone = (each.metrics()["validation"]["overall"]["joint_accuracy"]["value"] for each in (run, trained.run))

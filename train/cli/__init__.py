@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "predict": "prediction:predict",
     "config": "configs:config",
     "data": "corpora:data",
+    "audit": "auditing:audit",
 }
 USER_ERROR: Final = 2
 PLACE_FAULTS: Final = (

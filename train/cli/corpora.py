@@ -84,7 +84,7 @@ def agreement(folder: Path | None, corpus: tuple[str, ...], actors_file: str | N
 
     Krippendorff's alpha and pairwise Cohen's kappa of stance, holder and sentiment, with bootstrap intervals over
     sentences. FOLDER is data/annotations of the source tree if left out; its adjudicator.jsonl, the settled answers, is
-    no rater. For example: tristance data agreement --corpus data/corpus/validation.jsonl --corpus data/corpus/test.jsonl
+    no rater. For example: tristance data agreement --corpus data/corpus/test.jsonl
     """
     from tristance.data import agreement as agreements
     from tristance.data.corpus import FOLDER

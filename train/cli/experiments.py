@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 
@@ -87,6 +89,7 @@ def evaluate(
         split=split,
         output=output,
         batch_size=batch_size,
+        progress=sys.stderr.isatty(),
     )
     screen = console()
     screen.print(render(metrics, title))
