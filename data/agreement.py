@@ -27,6 +27,8 @@ from tristance.data.labels import NO_HOLDER, SENTIMENTS, STANCES, holder_labels
 from tristance.data.records import Record, parse_record
 from tristance.data.statistics import Bools, Bootstrap, Floats, confusion_cells, ratio
 
+FOLDER: Final = Path(__file__).parent / "annotations"
+"""Of the source tree; the annotations are not installed."""
 ADJUDICATOR: Final = "adjudicator"
 """Stem of the file with the settled answers, which are nobody's independent ones."""
 POOLED: Final = "pooled"
@@ -193,8 +195,8 @@ class _Task:
     codes: Codes
     """Label numbers, `[R, N, P]`; -1 where not given."""
 
-    def over(self, rows: Bools) -> _Task:
-        """The answers to some rows alone, `[N, P]` or what becomes it."""
+    def over(self, rows: npt.NDArray[Any]) -> _Task:
+        """The answers where `rows`, `[R, N, P]` or what becomes it, is true; the others as if not given."""
         return replace(self, codes=np.where(rows, self.codes, np.int8(-1)))
 
 
@@ -208,15 +210,15 @@ def _tasks(raters: Annotations, ids: Sequence[str], actors: Actors) -> dict[str,
     stance = _task(raters, ids, actors.ids, STANCES, lambda row: [row.stance.get(actor) for actor in actors.ids])
     holder = _task(raters, ids, actors.ids, holders, lambda row: [row.holder.get(actor) for actor in actors.ids])
     sentiment = _task(raters, ids, (SENTENCE,), SENTIMENTS, lambda row: [row.sentiment])
-    related = np.isin(stance.codes, (-1, STANCES.index("unrelated")), invert=True).any(0)
+    related = np.asarray(np.isin(stance.codes, (-1, STANCES.index("unrelated")), invert=True).any(0))
     return {
         "stance": {"all": stance, "related": stance.over(related)},
         "holder": {
             "all": holder,
             "related": holder.over(related),
-            "held": holder.over(holder.codes != holders.index(NO_HOLDER)),
+            "held": holder.over(np.asarray(holder.codes != holders.index(NO_HOLDER))),
         },
-        "sentiment": {"all": sentiment, "related": sentiment.over(related.any(-1, keepdims=True))},
+        "sentiment": {"all": sentiment, "related": sentiment.over(np.asarray(related.any(-1, keepdims=True)))},
     }
 
 
@@ -240,7 +242,7 @@ def _alphas(boot: Bootstrap, scopes: Mapping[str, _Task]) -> dict[str, dict[str,
     by_scope = {}
     for scope, task in scopes.items():
         sums = alpha_sums(task.codes, task.labels)
-        by_scope[scope] = _figures(boot, task.places, alpha, sums, sums[..., :-1].any(-1))
+        by_scope[scope] = _figures(boot, task.places, alpha, sums, np.asarray(sums[..., :-1].any(-1)))
     places = next(iter(by_scope.values()))
     return {place: {scope: figures[place] for scope, figures in by_scope.items()} for place in places}
 

@@ -122,6 +122,6 @@ def _loading(backbone: str, load: Any, **options: Any) -> Any:
     try:
         with quiet():
             return load(source, trust_remote_code=False, **options)
-    except Exception as error:  # noqa: BLE001 - json, tokenizers, safetensors, torch: each has its own for a broken file
+    except Exception as error:  # json, tokenizers, safetensors, torch: each has its own for a broken file
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"backbone {backbone}: cannot be loaded: {reason}") from error

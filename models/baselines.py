@@ -59,7 +59,8 @@ class Baseline:
     def _check(self, items: Sequence[Item]) -> int:
         asked = encodings.slot_ids(items)
         if items and asked != self.slots:
-            raise UserError(f"{self.name}: found slots {', '.join(asked)}; allowed: those it was trained on: {', '.join(self.slots)}")
+            found, allowed = ", ".join(asked), ", ".join(self.slots)
+            raise UserError(f"{self.name}: found slots {found}; allowed: those it was trained on: {allowed}")
         return len(items)
 
 
@@ -112,8 +113,8 @@ class Majority(Baseline):
 class Lexicon(Baseline):
     """An actor that the alias lexicon finds takes the sentence's polarity by VADER; any other is unrelated.
 
-    Probabilities are the training split's label shares among sentences that the rule answered alike, with the rule's own
-    label put first: the rule decides, the shares only say how far to trust it.
+    Probabilities are the training split's label shares among sentences that the rule answered alike, with the rule's
+    own label put first: the rule decides, the shares only say how far to trust it.
     """
 
     name = "lexicon"
@@ -128,9 +129,7 @@ class Lexicon(Baseline):
     @classmethod
     def fit(cls, items: Sequence[Item], records: Sequence[Record], options: TfidfOptions) -> Lexicon:  # noqa: ARG003, D102
         slots = encodings.slot_ids(items)
-        holders = [
-            _shares([record.labels(slot)[1] for record in records], holder_labels(slots)) for slot in slots
-        ]
+        holders = [_shares([record.labels(slot)[1] for record in records], holder_labels(slots)) for slot in slots]
         fresh = cls(slots, {}, holders)
         right: Counter[str] = Counter()
         every: Counter[str] = Counter()
@@ -170,7 +169,9 @@ class Lexicon(Baseline):
             self.slots,
             np.asarray(stance, np.float32).reshape(count, len(self.slots), len(STANCES)),
             np.broadcast_to(np.asarray(self.holders, np.float32), (count, len(self.slots), len(self.slots) + 2)).copy(),
-            np.asarray([self._spread(tone, SENTIMENTS, "tone.") for tone in tones], np.float32).reshape(count, len(SENTIMENTS)),
+            np.asarray([self._spread(tone, SENTIMENTS, "tone.") for tone in tones], np.float32).reshape(
+                count, len(SENTIMENTS)
+            ),
         )
 
     def state(self) -> tuple[dict[str, Any], dict[str, Any]]:  # noqa: D102 - inherited
@@ -213,7 +214,9 @@ class Tfidf(Baseline):
         try:
             vectorizer.fit(cls._texts(items, None))
         except ValueError as error:
-            raise UserError(f"tfidf: no word of the training split is frequent enough to learn from: {error}") from error
+            raise UserError(
+                f"tfidf: no word of the training split is frequent enough to learn from: {error}"
+            ) from error
         models, only = {}, {}
         for task, (slot, labels) in cls._tasks(slots, records).items():
             known = {number: label for number, label in enumerate(labels) if label is not None}
@@ -231,7 +234,9 @@ class Tfidf(Baseline):
 
     @staticmethod
     def _tasks(slots: tuple[str, ...], records: Sequence[Record]) -> dict[str, tuple[int | None, list[str | None]]]:
-        tasks: dict[str, tuple[int | None, list[str | None]]] = {"sentiment": (None, [record.sentiment for record in records])}
+        tasks: dict[str, tuple[int | None, list[str | None]]] = {
+            "sentiment": (None, [record.sentiment for record in records])
+        }
         holders = (None, *holder_labels(slots))
         for index, slot in enumerate(slots):
             gold = [record.labels(slot) for record in records]
@@ -240,7 +245,9 @@ class Tfidf(Baseline):
             tasks[f"holder.{slot}"] = (index, [holder if holder in holders else OTHER for holder in held])
         return tasks
 
-    def _probabilities(self, task: str, items: Sequence[Item], slot: int | None, labels: Sequence[str], default: str) -> Floats:
+    def _probabilities(
+        self, task: str, items: Sequence[Item], slot: int | None, labels: Sequence[str], default: str
+    ) -> Floats:
         result = np.zeros((len(items), len(labels)), np.float32)
         model = self.models.get(task)
         if model is None:
@@ -264,7 +271,13 @@ class Tfidf(Baseline):
         arrays = {"idf": np.ascontiguousarray(self.vectorizer.idf_)}
         for task, model in self.models.items():
             arrays |= {f"{task}.coef": np.ascontiguousarray(model.coef_), f"{task}.intercept": model.intercept_}
-        return {"slots": self.slots, "words": words, "classes": classes, "only": self.only, "max_ngram": self.max_ngram}, arrays
+        return {
+            "slots": self.slots,
+            "words": words,
+            "classes": classes,
+            "only": self.only,
+            "max_ngram": self.max_ngram,
+        }, arrays
 
     @classmethod
     def restore(cls, state: dict[str, Any], arrays: dict[str, Any]) -> Tfidf:  # noqa: D102 - inherited
@@ -315,7 +328,9 @@ def load_baseline(folder: Path, manifest: Manifest) -> Baseline:
     from safetensors.numpy import load_file
 
     if manifest.architecture not in BY_NAME:
-        raise UserError(f"{folder}: found architecture {manifest.architecture!r}; allowed: slots, pair, {', '.join(BY_NAME)}")
+        raise UserError(
+            f"{folder}: found architecture {manifest.architecture!r}; allowed: slots, pair, {', '.join(BY_NAME)}"
+        )
     verify_checksums(folder)
     try:
         state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))

@@ -50,15 +50,15 @@ class StanceClassifier:
             raise UserError(f"{folder}: needs {error.name}; allowed: pip install 'tristance[train]'") from error
 
     @overload
-    def predict(self, text: str, *, batch_size: int = ..., progress: bool = ..., actors: Actors | None = ...) -> Prediction: ...
+    def predict(  # type: ignore[overload-overlap]  # a string is an iterable of strings, and means one sentence
+        self, text: str, *, batch_size: int = ..., progress: bool = ..., actors: Actors | None = ...
+    ) -> Prediction: ...
     @overload
     def predict(
         self, text: Iterable[str], *, batch_size: int = ..., progress: bool = ..., actors: Actors | None = ...
     ) -> list[Prediction]: ...
 
-    def predict(
-        self, text: Any, *, batch_size: int = 32, progress: bool = False, actors: Actors | None = None
-    ) -> Any:
+    def predict(self, text: Any, *, batch_size: int = 32, progress: bool = False, actors: Actors | None = None) -> Any:
         """Predict one sentence, many, or a column of a frame.
 
         Args:
@@ -68,8 +68,9 @@ class StanceClassifier:
             actors: Further actors to ask about, which the model may never have seen; they change no other answer.
 
         Returns:
-            A `Prediction`; or a list of them in the order given; or, for a Series, a frame of the same library with the
-            columns `text`, `<actor>`, `<actor>_score`, `<actor>_holder`, …, `sentiment`, `sentiment_score` (and the index).
+            A `Prediction`; or a list of them in the order given; or, for a Series, a frame of the same library (and
+            index) with the columns `text`, `<actor>`, `<actor>_score`, `<actor>_holder`, …, `sentiment`,
+            `sentiment_score`.
 
         Raises:
             UserError: If a sentence is not a string, or is empty; if nobody is asked about, or somebody twice.
@@ -95,7 +96,9 @@ class StanceClassifier:
             raise UserError("this model was trained on targets alone; allowed: actors=…, or records with targets")
         for actor in passing or ():
             if actor.id in self.actors.ids:
-                raise UserError(f"actors: found {actor.id!r}; allowed: others than the model's own: {', '.join(self.actors.ids)}")
+                raise UserError(
+                    f"actors: found {actor.id!r}; allowed: others than the model's own: {', '.join(self.actors.ids)}"
+                )
 
     def score_records(
         self, records: Sequence[Record], *, batch_size: int = 32, progress: bool = False, tempered: bool = True
@@ -134,9 +137,9 @@ def _frame(library: str, column: Any, predictions: Sequence[Prediction]) -> Any:
     data["sentiment"] = [prediction.sentiment.label for prediction in predictions]
     data["sentiment_score"] = [prediction.sentiment.score for prediction in predictions]
     if library == "polars":
-        import polars
+        import polars as pl
 
-        return polars.DataFrame(data)
-    import pandas
+        return pl.DataFrame(data)
+    import pandas as pd
 
-    return pandas.DataFrame(data, index=column.index)
+    return pd.DataFrame(data, index=column.index)

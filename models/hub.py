@@ -24,7 +24,7 @@ def is_name(model: str) -> bool:
 def download(name: str, patterns: tuple[str, ...] | None = None) -> Path:
     """The local snapshot of a hub model: from the hub if it answers, else from the cache.
 
-    It is asked once: transformers' own loading tries for half a minute, and complains meanwhile, where there is no network.
+    It is asked once. Without network, transformers' own loading tries for half a minute and complains meanwhile.
 
     Args:
         name: Of the model.
@@ -36,11 +36,14 @@ def download(name: str, patterns: tuple[str, ...] | None = None) -> Path:
     try:
         from huggingface_hub import snapshot_download
 
-        ignored = None if patterns is None else ["*/*"]
-        return Path(snapshot_download(name, allow_patterns=None if patterns is None else list(patterns), ignore_patterns=ignored))
+        if patterns is None:
+            return Path(snapshot_download(name))
+        return Path(snapshot_download(name, allow_patterns=list(patterns), ignore_patterns=["*/*"]))
     except ModuleNotFoundError as error:
-        raise UserError(f"{name}: no such folder, and the hub needs {error.name}: pip install 'tristance[train]'") from error
-    except Exception as error:  # noqa: BLE001 - offline, not found, gated: many kinds, one meaning
+        raise UserError(
+            f"{name}: no such folder, and the hub needs {error.name}: pip install 'tristance[train]'"
+        ) from error
+    except Exception as error:  # offline, not found, gated: many kinds, one meaning
         raise UserError(f"{name}: no such folder, and the hub does not give it: {_reason(error)}") from error
 
 

@@ -60,21 +60,27 @@ class Manifest:
         try:
             row = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
-            raise UserError(f"{folder}: no {CONFIG_FILE} in it; allowed: a model folder that tristance wrote") from error
+            raise UserError(
+                f"{folder}: no {CONFIG_FILE} in it; allowed: a model folder that tristance wrote"
+            ) from error
         except (OSError, ValueError) as error:
             raise UserError(f"{path}: cannot be read: {error}") from error
         entry = row.get("tristance") if isinstance(row, Mapping) else None
         if not isinstance(entry, Mapping):
             raise UserError(f"{path}: found no 'tristance' entry; allowed: a model that tristance trained")
         if entry.get("format") != FORMAT:
-            raise UserError(f"{path}: found model format {entry.get('format')!r}; allowed: {FORMAT} (another version wrote it)")
+            raise UserError(
+                f"{path}: found model format {entry.get('format')!r}; allowed: {FORMAT} (another version wrote it)"
+            )
         try:
             manifest = cls(**entry)
         except TypeError as error:
             raise UserError(f"{path}: the 'tristance' entry does not fit this version: {error}") from error
         for name, kind in KINDS.items():
             if not isinstance(found := getattr(manifest, name), kind):
-                raise UserError(f"{path}: {name}: found {shorten(found)}; allowed: what tristance wrote there, a {kind.__name__}")
+                raise UserError(
+                    f"{path}: {name}: found {shorten(found)}; allowed: what tristance wrote there, a {kind.__name__}"
+                )
         return manifest
 
 
@@ -105,4 +111,6 @@ def verify_checksums(folder: Path) -> None:
             raise UserError(f"{folder / name}: missing; the model folder was copied only in part")
         found = sha256(folder / name)
         if found != digest:
-            raise UserError(f"{folder / name}: sha256 is {found[:12]}…, allowed: {digest[:12]}…; broken or tampered with")
+            raise UserError(
+                f"{folder / name}: sha256 is {found[:12]}…, allowed: {digest[:12]}…; broken or tampered with"
+            )

@@ -32,7 +32,9 @@ class Counts:
 
     def said(self, output: str) -> str:
         """In a line."""
-        rejected = f"; {self.rejected} rejected" + (f" -> {self.rejects}" if self.rejects else "") if self.rejected else ""
+        rejected = (
+            f"; {self.rejected} rejected" + (f" -> {self.rejects}" if self.rejects else "") if self.rejected else ""
+        )
         return f"{self.predicted} predicted -> {output}{rejected}"
 
 
@@ -79,7 +81,9 @@ def predict_stream(
     return Counts(predicted, faults.count, where if faults.count else None)
 
 
-def predict_records(classifier: StanceClassifier, records: Sequence[Record], batch_size: int = 32) -> Iterator[dict[str, Any]]:
+def predict_records(
+    classifier: StanceClassifier, records: Sequence[Record], batch_size: int = 32
+) -> Iterator[dict[str, Any]]:
     """A JSON-ready row for each record, in order: its fields, predicted labels, probabilities, and `gold`."""
     rows: list[dict[str, Any]] = [{}] * len(records)
     by_slots: dict[tuple[str, ...], list[int]] = {}
@@ -95,12 +99,13 @@ def predict_records(classifier: StanceClassifier, records: Sequence[Record], bat
 
 def _row(record: Record, predicted: dict[str, Any], *, targets: bool) -> dict[str, Any]:
     given = record.as_dict()
-    gold = {name: given.pop(name) for name in ("stance", "holder", "sentiment") if name in given}
+    gold: dict[str, Any] = {name: given.pop(name) for name in ("stance", "holder", "sentiment") if name in given}
     if targets:
         labels = predicted.pop("stance"), predicted.pop("holder")
         gold["targets"] = given["targets"]
         given["targets"] = [
-            {**target, "stance": labels[0][target["id"]], "holder": labels[1][target["id"]]} for target in given["targets"]
+            {**target, "stance": labels[0][target["id"]], "holder": labels[1][target["id"]]}
+            for target in given["targets"]
         ]
     return given | predicted | ({"gold": gold} if gold else {})
 
@@ -118,7 +123,12 @@ def _watched(rows: Iterable[Record | Fault], shown: bool) -> Iterator[Record | F
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.completed} sentences"), TaskProgressColumn(show_speed=True), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.completed} sentences"),
+        TaskProgressColumn(show_speed=True),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
         for row in rows:

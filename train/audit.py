@@ -74,7 +74,7 @@ def audit(
         is said where they are made.
 
     Raises:
-        UserError: If there are no sentences.
+        UserError: If there are no sentences, or the training file has too few words to learn from.
     """
     import sklearn.linear_model  # noqa: F401 - only what is loaded can be limited
     from threadpoolctl import threadpool_limits
@@ -87,8 +87,11 @@ def audit(
     if test is None:
         named = [name for name in splits if "validation" in Path(name).name and name != train_file]
         test = (named[-1], splits[named[-1]]) if named else None
-    if test is None:
-        notes.append("no second file with validation in its name, and no other test: no learning curve, no baselines")
+    train = _labelled(splits[train_file], actors)
+    if test is None or not train or not _labelled(test[1], actors):
+        lacking = "a second file with validation in its name, or another test" if test is None else "stances to learn"
+        notes.append(f"without {lacking}: no learning curve, no baselines")
+        test = None
     result: Result = {"format": FORMAT, "files": {name: len(rows) for name, rows in splits.items()}, "notes": notes}
     parts: list[tuple[str, Callable[[], Any]]] = [
         ("shortcuts", lambda: shortcuts(records, actors, notes)),
@@ -96,8 +99,8 @@ def audit(
         ("repeats", lambda: repeats(splits, actors)),
         ("overlap", lambda: overlap(splits, against or {})),
         ("growth", lambda: growth([record.text for record in records])),
-        ("curve", lambda: learning_curve(splits[train_file], test, actors, notes)),
-        ("baselines", lambda: baselines(splits[train_file], test, actors)),
+        ("curve", lambda: learning_curve(train, test, actors, notes)),
+        ("baselines", lambda: baselines(train, test, actors)),
     ]
     # Matrices this small only make the threads of BLAS wait for each other: one is six times as fast as two.
     with threadpool_limits(1):
@@ -297,6 +300,10 @@ def _f_avg(name: str, train: Sequence[Record], test: Sequence[Record], actors: A
     metrics = evaluate(records, scores, EvaluationConfig(resamples=0))
     by_actor = {slot: block["F_avg"]["value"] for slot, block in metrics["slots"].items()}
     return {**by_actor, "mean": metrics["overall"]["mean.F_avg"]["value"]}
+
+
+def _labelled(records: Sequence[Record], actors: Actors) -> list[Record]:
+    return [record for record in records if any(record.stance.get(actor) for actor in actors.ids)]
 
 
 def _stances_only(record: Record) -> Record:

@@ -143,8 +143,8 @@ def _repeats(repeats: Result) -> Table:
         across = f"[{'red' if found['across'] else 'green'}]{found['across']}[/]"
         table.add_row("as they stand" if name == "sentences" else name, *cells, across)
     table.caption = (
-        f"Alike: a Jaccard similarity of word 3-grams of {NEAR} or more; skeletons: after names and numbers are masked. "
-        f"Twins of a pair aside. Limits: {LIMIT_WITHIN:.0%} within, none across."
+        f"Alike: Jaccard similarity of word 3-grams of {NEAR} or more; skeletons: after names and numbers are "
+        f"masked. Twins of a pair aside. Limits: {LIMIT_WITHIN:.0%} within, none across."
     )
     return table
 
@@ -202,9 +202,8 @@ def _draw_shortcuts(shortcuts: Result) -> Figure:
         axis.bar(places, gains, width, label=actor, color=colours[number % len(colours)])
     for place, name in enumerate(names):
         limit = LIMIT_TOGETHER if name == TOGETHER else LIMIT_ALONE
-        axis.hlines(
-            limit, place - 0.45, place + 0.45, colors="black", linestyles="--", label=None if place else "limit"
-        )
+        label = "_" if place else "limit"  # the legend leaves out a label that begins so
+        axis.hlines(limit, place - 0.45, place + 0.45, colors="black", linestyles="--", label=label)
     axis.axhline(0, color="#888888", linewidth=0.8)
     axis.set_xticks(range(len(names)), names, rotation=20)
     axis.set(ylabel="points over the majority share", title="Stance told without the sentence")
@@ -251,6 +250,8 @@ def _draw_curve(curve: Result, baselines: Result) -> Figure:
         if baselines[name]["mean"] is not None:
             axis.axhline(baselines[name]["mean"], color="#555555", linestyle=linestyle, label=f"{name}, mean")
     axis.set_xscale("log", base=2)
+    sizes = [point["sentences"] for point in curve["points"]]
+    axis.set_xticks(sizes, [str(size) for size in sizes])
     axis.set(xlabel="training sentences", ylabel="F_avg", title=f"Learning curve on {Path(curve['test']).name}")
     axis.grid(alpha=0.25)
     axis.legend(fontsize="small")

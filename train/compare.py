@@ -78,7 +78,8 @@ def _experiment(runs: Sequence[Run], split: str) -> Experiment:
             raise UserError(f"{run.folder}: has no {split} results; allowed: --split {found}")
         if split == "test" and trained and not is_shipped(run.config()):
             raise UserError(
-                f"{run.folder}: its config is not a shipped one; allowed: --split validation (choose by validation, report test once)"
+                f"{run.folder}: its config is not a shipped one; "
+                "allowed: --split validation (choose by validation, report test once)"
             )
         for name, figure in evaluations.flatten(content[split]).items():
             if figure["value"] is not None:
@@ -97,7 +98,10 @@ def _require_same_rows(runs: Sequence[Run], split: str) -> None:
     hashes = {run.folder: {entry[split]["sha256"] for entry in _judged_by(run) if split in entry} for run in runs}
     shared = set.intersection(*hashes.values())
     if not shared:
-        said = "; ".join(f"{folder}: {shorten(sorted(found)[0][:12] if found else None)}" for folder, found in list(hashes.items())[:4])
+        said = "; ".join(
+            f"{folder}: {shorten(sorted(found)[0][:12] if found else None)}"
+            for folder, found in list(hashes.items())[:4]
+        )
         raise UserError(f"scored on different {split} data ({said}); allowed: runs on the same rows")
 
 
@@ -126,12 +130,16 @@ def _experiment_keys(run: Run) -> dict[str, Any]:
 
 def table(comparison: Comparison) -> Table:
     """For the terminal: experiments as columns."""
-    shown = Table(title=f"Comparison on {comparison.split}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    shown = Table(
+        title=f"Comparison on {comparison.split}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
+    )
     shown.add_column("")
     for experiment in comparison.experiments:
         shown.add_column(experiment.name, justify="right")
     for key in comparison.differs:
-        shown.add_row(key, *(_said(experiment.config.get(key, "–")) for experiment in comparison.experiments), style="dim")
+        shown.add_row(
+            key, *(_said(experiment.config.get(key, "–")) for experiment in comparison.experiments), style="dim"
+        )
     shown.add_row("seeds", *(str(len(experiment.runs)) for experiment in comparison.experiments), end_section=True)
     best = {name: _best(comparison, name) for name in _names(comparison)}
     for name in _names(comparison):

@@ -1,4 +1,4 @@
-"""An experiment's config: YAML merged by OmegaConf, validated into frozen models; every room defines its own section."""
+"""An experiment's config: YAML merged by OmegaConf, validated into frozen models; each room defines its section."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails
 
-from tristance.data.sources import SPLITS, ActorsConfig, DataConfig
 from tristance.data.errors import UserError, shorten
 from tristance.data.sections import Section
+from tristance.data.sources import SPLITS, ActorsConfig, DataConfig
 from tristance.models.registry import BASELINES, ModelConfig
 from tristance.train.evaluation.options import EvaluationConfig
 
@@ -121,11 +121,15 @@ class Config(Section):
         if len({stage.name for stage in self.stages}) < len(self.stages):
             raise ValueError("stages need different names")
         if len(self.stages) > 1 and self.model.architecture in BASELINES:
-            raise ValueError(f"architecture {self.model.architecture} is trained in one stage, found {len(self.stages)}")
+            raise ValueError(
+                f"architecture {self.model.architecture} is trained in one stage, found {len(self.stages)}"
+            )
         for number, stage in enumerate(self.stages):
             for source in stage.sources:
                 if source not in self.data.sources:
-                    raise ValueError(f"stage {stage.name!r}: no source {source!r} in data.sources: {', '.join(self.data.sources)}")
+                    raise ValueError(
+                        f"stage {stage.name!r}: no source {source!r} in data.sources: {', '.join(self.data.sources)}"
+                    )
             try:
                 self.training(stage)
             except ValidationError as error:
@@ -163,12 +167,16 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         try:
             own = OmegaConf.to_container(OmegaConf.from_dotlist([override]))
         except (OmegaConfBaseException, yaml.YAMLError) as error:
-            raise UserError(f"override {override!r}: {_first_line(error)}; allowed: key=value, the value in YAML") from error
+            raise UserError(
+                f"override {override!r}: {_first_line(error)}; allowed: key=value, the value in YAML"
+            ) from error
         merged = _merge(merged, own, COMMAND_LINE)
     try:
         content = OmegaConf.to_container(merged, resolve=True)
     except OmegaConfBaseException as error:
-        raise UserError(f"{_origin(error.full_key or '', origins, path)}: {error.full_key}: {_first_line(error)}") from error
+        raise UserError(
+            f"{_origin(error.full_key or '', origins, path)}: {error.full_key}: {_first_line(error)}"
+        ) from error
     try:
         return Config.model_validate(content)
     except ValidationError as error:
@@ -189,8 +197,6 @@ def _read(path: Path, seen: tuple[Path, ...]) -> tuple[DictConfig, dict[str, str
         return _merge(OmegaConf.create(), content, str(path)), origins
     near = path.parent / str(parent)
     base, inherited = _read(near if near.exists() else Path(str(parent)), (*seen, path))
-    if "stages" in content:
-        base.pop("stages", None)  # a list of stages is a whole: half of another one makes no sense
     return _merge(base, content, str(path)), inherited | origins
 
 
@@ -356,8 +362,14 @@ def json_schema() -> dict[str, Any]:
     schema = Config.model_json_schema()
     files = schema["$defs"]["SourceConfig"]["properties"]
     for split in SPLITS:  # one file may stand without brackets
-        files[split]["anyOf"] = [{"type": "string"}, {"type": files[split].pop("type"), "items": files[split].pop("items")}]
-    schema["properties"]["extends"] = {"type": "string", "description": "Config that this one builds on; base.yaml if left out."}
+        files[split]["anyOf"] = [
+            {"type": "string"},
+            {"type": files[split].pop("type"), "items": files[split].pop("items")},
+        ]
+    schema["properties"]["extends"] = {
+        "type": "string",
+        "description": "Config that this one builds on; base.yaml if left out.",
+    }
     for part in (schema, *schema["$defs"].values()):
         part.pop("required", None)
     return schema

@@ -1,4 +1,4 @@
-"""One config, one experiment: `run_experiment(config)` trains a run for each seed, scores it, leaves it in its folder."""
+"""One config, one experiment: `run_experiment(config)` trains and scores a run for each seed, each in its own folder."""
 
 from __future__ import annotations
 

@@ -9,12 +9,12 @@ from typing import Any
 import yaml
 
 from tristance.data.actors import Actors
-from tristance.data.sources import fingerprint
 from tristance.data.errors import UserError
 from tristance.data.files import writing
 from tristance.data.formats import find_format, load
 from tristance.data.labels import STANCES
 from tristance.data.records import Record
+from tristance.data.sources import fingerprint
 from tristance.models.classifier import StanceClassifier
 from tristance.models.predictions import Scores
 from tristance.train.config import is_shipped
@@ -24,18 +24,19 @@ from tristance.train.evaluation.plots import write_plots
 from tristance.train.evaluation.predictions import align, read_predictions, write_predictions
 from tristance.train.runs import FORMAT, Run, write_json
 
+
 def report_of(run: Run) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Title, metrics and baselines that a finished run is shown by: its test for a shipped config, else validation."""
     content = run.metrics()
     split = "test" if "test" in content and is_shipped(run.config()) else "validation"
     baselines = dict(content["baselines"].get(split, {}))
-    blind = _target_blind(run, content, split)
+    blind = _target_blind(run, split)
     if blind:
         baselines["target-blind"] = blind
     return f"{run.experiment}, seed {run.seed}: {split} ({content[split]['n']} sentences)", content[split], baselines
 
 
-def _target_blind(run: Run, content: Mapping[str, Any], split: str) -> dict[str, Any] | None:
+def _target_blind(run: Run, split: str) -> dict[str, Any] | None:
     """The metrics of a target-blind run on the same rows that stands in the same output folder, if there is one."""
     data = run.provenance()["data"]
     for path in sorted(run.folder.parent.parent.glob("*/*/metrics.json")):
@@ -117,7 +118,13 @@ def _write(
     run.folder.mkdir(parents=True, exist_ok=True)
     with writing(run.config_file) as stream:
         yaml.safe_dump({"name": run.experiment, **source}, stream, sort_keys=False, allow_unicode=True)
-    write_json(run.provenance_file, {"data": {"file": {split: {"rows": len(records), "sha256": fingerprint(records)}}}, "seconds": {}})
+    write_json(
+        run.provenance_file,
+        {"data": {"file": {split: {"rows": len(records), "sha256": fingerprint(records)}}}, "seconds": {}},
+    )
     write_predictions(run.predictions(split), records, scores, stance_labels=metrics["stance_labels"])
     write_plots(metrics, run.folder / "plots" / split)
-    write_json(run.metrics_file, {"format": FORMAT, "experiment": run.experiment, "seed": run.seed, "baselines": {}, split: metrics})
+    write_json(
+        run.metrics_file,
+        {"format": FORMAT, "experiment": run.experiment, "seed": run.seed, "baselines": {}, split: metrics},
+    )

@@ -34,7 +34,9 @@ def corpus():
         for name, actor in (("Washington", "west"), ("Moscow", "russia")):
             for tone, stance, words in (("positive", "favor", GOOD), ("negative", "against", BAD)):
                 labels = {"west": "unrelated", "russia": "unrelated", "north_korea": "unrelated", actor: stance}
-                holders = {slot: "author" if label in ("favor", "against") else "none" for slot, label in labels.items()}
+                holders = {
+                    slot: "author" if label in ("favor", "against") else "none" for slot, label in labels.items()
+                }
                 rows.append(record(f"Report {number} {words} of {name}.", labels, holders, sentiment=tone))
     rows.append(record(f"Once more {BAD} of Moscow.", {"russia": "against"}, {"russia": "west"}, sentiment="negative"))
     return rows
@@ -86,14 +88,19 @@ def test_no_sentences_give_no_answers(name, corpus):
 
 def test_majority_gives_the_shares_of_the_training_split(corpus):
     scores = fit_baseline("majority", corpus, ACTORS).score([actor_item("Whatever.", ACTORS)])
-    np.testing.assert_allclose(scores.stance[0], [[12 / 48, 12 / 48, 0, 24 / 48], [12 / 49, 13 / 49, 0, 24 / 49], [0, 0, 0, 1]], atol=1e-6)
+    np.testing.assert_allclose(
+        scores.stance[0], [[12 / 48, 12 / 48, 0, 24 / 48], [12 / 49, 13 / 49, 0, 24 / 49], [0, 0, 0, 1]], atol=1e-6
+    )
     np.testing.assert_allclose(scores.sentiment[0], [25 / 49, 0, 24 / 49], atol=1e-6)
     assert scores.holders == ("author", "other", "west", "russia", "north_korea")
     np.testing.assert_allclose(scores.holder[0, 1], [24 / 25, 0, 1 / 25, 0, 0], atol=1e-6)
 
 
 def test_the_lexicon_reads_mentions_and_tone(corpus):
-    answers = labels_of(fit_baseline("lexicon", corpus, ACTORS), [f"They {GOOD} of Moscow.", f"They {BAD} of Brussels.", "The tide came in.", "A map of Russia."])
+    answers = labels_of(
+        fit_baseline("lexicon", corpus, ACTORS),
+        [f"They {GOOD} of Moscow.", f"They {BAD} of Brussels.", "The tide came in.", "A map of Russia."],
+    )
     assert answers == [
         ["unrelated", "favor", "unrelated"],
         ["against", "unrelated", "unrelated"],
@@ -103,19 +110,27 @@ def test_the_lexicon_reads_mentions_and_tone(corpus):
 
 
 def test_tfidf_learns_words_and_who_is_meant(corpus):
-    answers = labels_of(fit_baseline("tfidf", corpus, ACTORS), [f"Report 77 {GOOD} of Moscow.", f"Report 78 {BAD} of Washington."])
+    answers = labels_of(
+        fit_baseline("tfidf", corpus, ACTORS), [f"Report 77 {GOOD} of Moscow.", f"Report 78 {BAD} of Washington."]
+    )
     assert answers == [["unrelated", "favor", "unrelated"], ["against", "unrelated", "unrelated"]]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_actor_with_one_label_in_training_gets_it(name, corpus):
-    assert {row[2] for row in labels_of(fit_baseline(name, corpus, ACTORS), ["The ministry met.", f"They {BAD} of Brussels."])} == {"unrelated"}
+    assert {
+        row[2]
+        for row in labels_of(fit_baseline(name, corpus, ACTORS), ["The ministry met.", f"They {BAD} of Brussels."])
+    } == {"unrelated"}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_data_of_one_class(name):
     same = dict.fromkeys(ACTORS.ids, "favor")
-    rows = [record(f"Sentence {number} is about Moscow.", same, dict.fromkeys(ACTORS.ids, "other"), sentiment="positive") for number in range(8)]
+    rows = [
+        record(f"Sentence {number} is about Moscow.", same, dict.fromkeys(ACTORS.ids, "other"), sentiment="positive")
+        for number in range(8)
+    ]
     scores = fit_baseline(name, rows, ACTORS).score([record_item(rows[0], ACTORS)])
     np.testing.assert_allclose(scores.stance.sum(-1), 1, atol=1e-5)
     if name != "lexicon":  # which follows its rule, whatever it saw
@@ -125,7 +140,11 @@ def test_data_of_one_class(name):
 
 
 def test_labels_that_are_missing_are_left_out():
-    rows = [record("Moscow spoke."), record("Moscow fell silent.", {"russia": "against"}, {"russia": "other"}), record("Moscow sang.", {"russia": None})]
+    rows = [
+        record("Moscow spoke."),
+        record("Moscow fell silent.", {"russia": "against"}, {"russia": "other"}),
+        record("Moscow sang.", {"russia": None}),
+    ]
     for name in NAMES:
         scores = fit_baseline(name, rows, ACTORS).score([record_item(row, ACTORS) for row in rows])
         np.testing.assert_allclose(scores.sentiment.sum(-1), 1, atol=1e-5)

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 TEXTS = [
     "Lavrov told the West that its era of domination was over.",
     "Pyongyang fired a missile.",
-    "Washington thanked Moscow for the swap, and for a great many other things that nobody had thought possible a year ago.",
+    "Washington thanked Moscow for the swap, and for many other things that nobody had thought possible a year ago.",
     "Nothing happened.",
 ]
 CHINA = Actors((Actor("china", "China", "", ("Beijing",)),))
@@ -104,7 +104,9 @@ def test_a_polars_column_gives_a_polars_frame(classifier):
     assert isinstance(found, pl.DataFrame)
     assert found.columns == COLUMNS
     assert found["text"].to_list() == TEXTS
-    assert found["west_holder"].to_list() == [prediction.stance["west"].holder for prediction in classifier.predict(TEXTS)]
+    assert found["west_holder"].to_list() == [
+        prediction.stance["west"].holder for prediction in classifier.predict(TEXTS)
+    ]
 
 
 def test_nothing_asked_is_nothing_answered(classifier):
@@ -162,8 +164,12 @@ def test_the_temperature_of_the_folder_is_applied(model, classifier):
     forge(model, temperature={"stance": 4.0, "holder": 1.0})
     hot = StanceClassifier.from_pretrained(model)
     raw = classifier.scorer.score([*map(_item, TEXTS)])
-    assert hot.predict(TEXTS[0]).stance["west"].probabilities["favor"] == pytest.approx(_softened(raw.stance[0, 0], 4)[0], abs=1e-5)
-    assert hot.predict(TEXTS[0]).sentiment.probabilities["negative"] == pytest.approx(float(raw.sentiment[0, 0]), abs=1e-5)
+    assert hot.predict(TEXTS[0]).stance["west"].probabilities["favor"] == pytest.approx(
+        _softened(raw.stance[0, 0], 4)[0], abs=1e-5
+    )
+    assert hot.predict(TEXTS[0]).sentiment.probabilities["negative"] == pytest.approx(
+        float(raw.sentiment[0, 0]), abs=1e-5
+    )
     records = [Record(str(number), text) for number, text in enumerate(TEXTS)]
     np.testing.assert_allclose(hot.score_records(records, tempered=False).stance, raw.stance, atol=1e-5)
     np.testing.assert_allclose(hot.score_records(records).stance[2, 1], _softened(raw.stance[2, 1], 4), atol=1e-5)
@@ -195,11 +201,17 @@ def damaged(name):
             "a field of another kind": lambda: forge(model, temperature=3),
             "no weights": lambda: (model / "model.safetensors").unlink(),
             "weights cut": lambda: _cut(model / "model.safetensors"),
-            "weights cut, without checksums": lambda: (_cut(model / "model.safetensors"), (model / "checksums.json").unlink()),
+            "weights cut, without checksums": lambda: (
+                _cut(model / "model.safetensors"),
+                (model / "checksums.json").unlink(),
+            ),
             "weights changed": lambda: _flip(model / "model.safetensors"),
             "tokenizer changed": lambda: _flip(model / "tokenizer.json"),
             "tokenizer gone": lambda: (model / "tokenizer.json").unlink(),
-            "tokenizer cut, without checksums": lambda: (_cut(model / "tokenizer.json"), (model / "checksums.json").unlink()),
+            "tokenizer cut, without checksums": lambda: (
+                _cut(model / "tokenizer.json"),
+                (model / "checksums.json").unlink(),
+            ),
             "checksums cut": lambda: _cut(model / "checksums.json"),
             "checksums are a list": lambda: (model / "checksums.json").write_text("[]"),
             "weights of another shape": lambda: _other_weights(model),
@@ -268,13 +280,15 @@ def test_a_folder_that_is_not_there(tmp_path):
 
 def test_a_hub_name_without_network_is_told_at_once():
     start = time.monotonic()
-    with pytest.raises(UserError, match="^nobody/no-model: no such folder, and the hub does not give it: "):
+    with pytest.raises(UserError, match=r"^nobody/no-model: no such folder, and the hub does not give it: "):
         StanceClassifier.from_pretrained("nobody/no-model")
     assert time.monotonic() - start < 5
 
 
 def test_a_hub_name_takes_the_snapshot_that_the_hub_gives(trained, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda name, **_: {"somebody/some-model": str(trained.model)}[name])
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download", lambda name, **_: {"somebody/some-model": str(trained.model)}[name]
+    )
     found = StanceClassifier.from_pretrained("somebody/some-model")
     assert found.predict(TEXTS[0]).stance
 
@@ -284,18 +298,33 @@ def test_a_hub_name_takes_the_snapshot_that_the_hub_gives(trained, monkeypatch):
 
 def test_an_unknown_backbone_without_network_is_told_at_once_and_quietly():
     """Even where nobody said HF_HUB_OFFLINE: transformers' own loading would try for half a minute."""
-    script = "from tristance.models.backbone import load_config\ntry: load_config('nobody/no-model')\nexcept Exception as error: print(repr(error))"
-    environment = {"PATH": "", "PYTHONPATH": ":".join(filter(None, sys.path)), "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"}
+    script = (
+        "from tristance.models.backbone import load_config\n"
+        "try: load_config('nobody/no-model')\n"
+        "except Exception as error: print(repr(error))"
+    )
+    environment = {
+        "PATH": "",
+        "PYTHONPATH": ":".join(filter(None, sys.path)),
+        "HF_ENDPOINT": "http://127.0.0.1:9",
+        "HF_HUB_OFFLINE": "0",
+    }
     start = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False, timeout=60)
-    assert done.stdout.startswith("UserError(\"backbone nobody/no-model: no such folder, and the hub does not give it: "), done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout.startswith(
+        'UserError("backbone nobody/no-model: no such folder, and the hub does not give it: '
+    ), done.stderr
     assert done.stderr == ""
     assert time.monotonic() - start < 15  # most of it for importing transformers on a busy machine
 
 
 @pytest.mark.parametrize("missing", ["./nowhere", "/no/such/folder", "bundeld/one/two"])
 def test_a_backbone_folder_that_is_not_there(missing):
-    with pytest.raises(UserError, match=f"backbone {missing}: no such folder; allowed: 'bundled', a folder, or a hub name"):
+    with pytest.raises(
+        UserError, match=f"backbone {missing}: no such folder; allowed: 'bundled', a folder, or a hub name"
+    ):
         load_config(missing)
 
 
@@ -337,7 +366,10 @@ def test_layers_that_the_backbone_does_not_have_are_refused(tiny_backbone):
     from transformers import AutoModel
 
     config = load_config(tiny_backbone, num_hidden_layers=3)
-    with pytest.raises(UserError, match=r"has no weights for encoder\.layer\.2\..* and \d+ more; allowed: .* no more layers than it has"):
+    with pytest.raises(
+        UserError,
+        match=r"has no weights for encoder\.layer\.2\..* and \d+ more; allowed: .* no more layers than it has",
+    ):
         load_network(tiny_backbone, AutoModel, config)
 
 
@@ -356,10 +388,14 @@ def test_push_to_hub_uploads_the_folder(classifier, trained, monkeypatch):
             return f"https://huggingface.co/{repo_id}"
 
         def upload_folder(self, *, repo_id, folder_path, commit_message):
-            calls.append(("upload", repo_id, Path(folder_path), sorted(path.name for path in Path(folder_path).iterdir())))
+            calls.append(
+                ("upload", repo_id, Path(folder_path), sorted(path.name for path in Path(folder_path).iterdir()))
+            )
 
     monkeypatch.setattr("huggingface_hub.HfApi", FakeApi)
-    assert classifier.push_to_hub("somebody/stance", private=True, token="t") == "https://huggingface.co/somebody/stance"
+    assert (
+        classifier.push_to_hub("somebody/stance", private=True, token="t") == "https://huggingface.co/somebody/stance"
+    )
     assert calls[:2] == [("token", "t"), ("create", "somebody/stance", True, True)]
     assert calls[2][:3] == ("upload", "somebody/stance", trained.model)
     assert {"README.md", "config.json", "model.safetensors", "tokenizer.json", "checksums.json"} <= set(calls[2][3])
@@ -373,7 +409,8 @@ def test_push_to_hub_needs_a_folder(classifier):
 def test_importing_the_models_draws_no_torch_in():
     script = (
         "import sys, tristance.models\n"
-        "heavy = {'torch', 'transformers', 'datasets', 'sklearn', 'pandas'} & {name.partition('.')[0] for name in sys.modules}\n"
+        "loaded = {name.partition('.')[0] for name in sys.modules}\n"
+        "heavy = {'torch', 'transformers', 'datasets', 'sklearn', 'pandas'} & loaded\n"
         "assert not heavy, heavy"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
@@ -382,6 +419,8 @@ def test_importing_the_models_draws_no_torch_in():
 
 @pytest.mark.parametrize("room", ["data", "models", "train", "configs"])
 def test_a_room_cannot_be_imported_as_a_bare_folder(room):
-    done = subprocess.run([sys.executable, "-c", f"import {room}"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", f"import {room}"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
     assert done.returncode == 1
     assert f"import tristance.{room}, not the bare folder '{room}'" in done.stderr

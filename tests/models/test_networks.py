@@ -22,7 +22,7 @@ from tristance.models.registry import ModelConfig
 TEXTS = [
     "Lavrov told the West that its era of domination was over.",
     "Pyongyang fired a missile.",
-    "Nothing of note happened in Northern Ireland, or so the evening papers would have it, and who could prove them wrong?",
+    "Nothing of note happened in Northern Ireland, or so the evening papers say, and who could prove them wrong?",
     "Washington thanked Moscow for the swap.",
 ]
 ACTORS = Actors.load()

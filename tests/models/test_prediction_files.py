@@ -8,15 +8,24 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.conftest import FIXTURES
 
+from tests.conftest import FIXTURES
 from tristance.data.errors import DataError, Fault, UserError
 from tristance.data.records import Record, Target
 from tristance.models import StanceClassifier, prediction_files
 from tristance.models.prediction_files import predict_stream
 
-TEXTS = ["Lavrov told the West that its era was over.", "Pyongyang fired a missile.", "Washington thanked Moscow.", "Nothing happened."]
-LABELLED = {"stance": {"west": "against", "russia": "favor"}, "holder": {"west": "russia", "russia": "author"}, "sentiment": "negative"}
+TEXTS = [
+    "Lavrov told the West that its era was over.",
+    "Pyongyang fired a missile.",
+    "Washington thanked Moscow.",
+    "Nothing happened.",
+]
+LABELLED = {
+    "stance": {"west": "against", "russia": "favor"},
+    "holder": {"west": "russia", "russia": "author"},
+    "sentiment": "negative",
+}
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +104,9 @@ def test_fields_stay_and_labels_move_to_gold(cli, trained, tmp_path):
     file = written(tmp_path / "in.jsonl", [row])
     assert cli("predict", trained.model, file, "-o", tmp_path / "out.jsonl").code == 0
     [found] = rows_of(tmp_path / "out.jsonl")
-    assert {key: found[key] for key in ("group", "date", "nested")} == {key: row[key] for key in ("group", "date", "nested")}
+    assert {key: found[key] for key in ("group", "date", "nested")} == {
+        key: row[key] for key in ("group", "date", "nested")
+    }
     assert found["id"] == "7"
     assert found["gold"] == LABELLED
     assert list(found["stance"]) == ["west", "russia", "north_korea"]
@@ -103,7 +114,15 @@ def test_fields_stay_and_labels_move_to_gold(cli, trained, tmp_path):
 
 def test_what_was_predicted_can_be_evaluated_as_it_stands(cli, trained, small_corpus, tmp_path):
     assert cli("predict", trained.model, small_corpus.test, "-o", tmp_path / "out.jsonl").code == 0
-    done = cli("evaluate", "--predictions", tmp_path / "out.jsonl", "--data", small_corpus.test, "-o", tmp_path / "runs" / "file" / "0")
+    done = cli(
+        "evaluate",
+        "--predictions",
+        tmp_path / "out.jsonl",
+        "--data",
+        small_corpus.test,
+        "-o",
+        tmp_path / "runs" / "file" / "0",
+    )
     assert done.code == 0, done.err
     found = json.loads((tmp_path / "runs" / "file" / "0" / "metrics.json").read_text())["test"]["overall"]
     expected = trained.run.metrics()["test"]["overall"]
@@ -121,7 +140,13 @@ def test_rows_with_targets_keep_them(classifier, tmp_path):
     predict_stream(classifier, records, tmp_path / "out.jsonl")
     rows = rows_of(tmp_path / "out.jsonl")
     assert [row["id"] for row in rows] == ["0", "1", "2", "3", "4"]
-    assert [[target["id"] for target in row.get("targets", ())] for row in rows] == [["Holt"], [], ["Pell", "Lyle"], ["Abara", "Marsh"], ["Holt"]]
+    assert [[target["id"] for target in row.get("targets", ())] for row in rows] == [
+        ["Holt"],
+        [],
+        ["Pell", "Lyle"],
+        ["Abara", "Marsh"],
+        ["Holt"],
+    ]
     assert list(rows[1]["stance"]) == ["west", "russia", "north_korea"]
     for number in (0, 2, 3):
         assert "stance" not in rows[number]
@@ -146,13 +171,25 @@ def test_more_rows_than_a_window_stay_in_order(classifier, monkeypatch, tmp_path
 
     original = StanceClassifier.score_records
     sizes = []
-    monkeypatch.setattr(StanceClassifier, "score_records", lambda self, records, **options: (sizes.append((len(records), len(held))), original(self, records, **options))[1])
+    monkeypatch.setattr(
+        StanceClassifier,
+        "score_records",
+        lambda self, records, **options: (sizes.append((len(records), len(held))), original(self, records, **options))[
+            1
+        ],
+    )
     assert predict_stream(classifier, rows(), tmp_path / "out.jsonl").predicted == 8
     assert [row["id"] for row in rows_of(tmp_path / "out.jsonl")] == [str(number) for number in range(8)]
     assert sizes == [(3, 3), (3, 6), (2, 8)], "never more than a window is read ahead"
 
 
-BAD = ['{"id": "a", "text": "Fine."}', '{"id": "b", "text"', '{"id": "c"}', '{"id": "d", "text": "Good.", "stance": {"west": "love"}}', '{"id": "e", "text": "Last."}']
+BAD = [
+    '{"id": "a", "text": "Fine."}',
+    '{"id": "b", "text"',
+    '{"id": "c"}',
+    '{"id": "d", "text": "Good.", "stance": {"west": "love"}}',
+    '{"id": "e", "text": "Last."}',
+]
 
 
 @pytest.fixture
@@ -219,7 +256,7 @@ def test_an_error_in_mid_stream_leaves_nothing(classifier, monkeypatch, tmp_path
 
 
 def test_no_good_row_at_all_is_an_error(classifier, tmp_path):
-    with pytest.raises(DataError, match="in.jsonl:1: text: found nothing; allowed: words"):
+    with pytest.raises(DataError, match=r"in\.jsonl:1: text: found nothing; allowed: words"):
         predict_stream(classifier, [Fault("in.jsonl", 1, "text", "nothing", "words")], tmp_path / "out.jsonl")
     with pytest.raises(UserError, match="no sentences"):
         predict_stream(classifier, [], tmp_path / "out.jsonl")
@@ -234,7 +271,10 @@ def test_no_good_row_at_all_is_an_error(classifier, tmp_path):
         (["-o", "folder.jsonl"], "folder.jsonl: is a folder; allowed: a .jsonl file"),
         (["-o", "out.jsonl", "--rejects", "folder.jsonl"], "folder.jsonl: is a folder"),
         (["-o", "out.jsonl", "--rejects", "bad.txt"], "bad.txt: found the ending '.txt'"),
-        (["-o", "out.jsonl", "--rejects", "./out.jsonl"], "is asked to hold predictions and rejects; allowed: two files"),
+        (
+            ["-o", "out.jsonl", "--rejects", "./out.jsonl"],
+            "is asked to hold predictions and rejects; allowed: two files",
+        ),
     ],
 )
 def test_outputs_that_cannot_be_are_refused_before_the_model_is_loaded(cli, monkeypatch, tmp_path, options, said):
@@ -252,7 +292,9 @@ def test_an_input_that_is_not_there_is_told_before_the_model_is_loaded(cli):
     assert (done.code, done.err) == (2, "error: nowhere.txt: no such file\n")
 
 
-@pytest.mark.xfail(strict=True, reason="train/evaluation/predictions.py does not read the labels that stand in `targets`")
+@pytest.mark.xfail(
+    strict=True, reason="train/evaluation/predictions.py does not read the labels that stand in `targets`"
+)
 def test_what_was_predicted_for_targets_can_be_evaluated_as_it_stands(cli, trained, tmp_path):
     file = FIXTURES / "newsmtsc" / "dev-mt.jsonl"
     assert cli("predict", trained.model, file, "-o", tmp_path / "out.jsonl").code == 0

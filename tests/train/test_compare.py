@@ -23,13 +23,36 @@ SLOTS = ("west", "russia", "north_korea")
 def run(tmp_path):
     """Make a finished run out of a config and the figures that it is to have."""
 
-    def make(name, seed, value, *overrides, config="base", data="same", split="validation", source="corpus", seconds=10.0, **figures):
+    def make(
+        name,
+        seed,
+        value,
+        *overrides,
+        config="base",
+        data="same",
+        split="validation",
+        source="corpus",
+        seconds=10.0,
+        **figures,
+    ):
         made = Run(tmp_path / "runs" / name / str(seed))
         made.folder.mkdir(parents=True)
         resolved = load_config(config, [f"name={name}", *overrides]).resolved() | {"seeds": [seed]}
         made.config_file.write_text(yaml.safe_dump(resolved))
-        made.provenance_file.write_text(json.dumps({"data": {source: {split: {"rows": 9, "sha256": data * 8}}}, "seconds": {"train": seconds}}))
-        made.metrics_file.write_text(json.dumps({"format": "tristance.run/1", "experiment": name, "seed": seed, "baselines": {}, split: metrics(value, figures)}))
+        made.provenance_file.write_text(
+            json.dumps({"data": {source: {split: {"rows": 9, "sha256": data * 8}}}, "seconds": {"train": seconds}})
+        )
+        made.metrics_file.write_text(
+            json.dumps(
+                {
+                    "format": "tristance.run/1",
+                    "experiment": name,
+                    "seed": seed,
+                    "baselines": {},
+                    split: metrics(value, figures),
+                }
+            )
+        )
         return made
 
     return make
@@ -42,7 +65,13 @@ def metrics(value, figures):
         return {name: {"value": figures.get(f"{prefix}.{name}", value)} for name in ("F_avg", "macro_F1")}
 
     overall = {name: {"value": figures.get(name, value)} for name in FIGURES}
-    return {"n": 9, "overall": overall, "slots": {slot: block(slot) for slot in SLOTS}, "pooled": block("pooled"), "sentiment": block("sentiment")}
+    return {
+        "n": 9,
+        "overall": overall,
+        "slots": {slot: block(slot) for slot in SLOTS},
+        "pooled": block("pooled"),
+        "sentiment": block("sentiment"),
+    }
 
 
 def shown(comparison):
@@ -96,7 +125,10 @@ def test_a_run_given_twice_counts_once(run):
 
 def test_different_data_do_not_compare(run):
     first, second = run("a", 1, 0.5), run("b", 1, 0.5, data="else")
-    with pytest.raises(UserError, match=r"scored on different validation data .*a/1: 'samesamesame'.*b/1: 'elseelseelse'.*allowed: runs on the same rows"):
+    with pytest.raises(
+        UserError,
+        match=r"different validation data .*a/1: 'samesamesame'.*b/1: 'elseelseelse'.*; allowed: runs on the same rows",
+    ):
         compare_experiments([first.folder, second.folder])
 
 
@@ -114,7 +146,9 @@ def test_data_that_a_run_was_not_judged_by_do_not_make_it_comparable(run):
 def test_seeds_of_different_configs_have_no_mean(run):
     run("a", 1, 0.5)
     other = run("a", 2, 0.5, "train.learning_rate=3e-5")
-    with pytest.raises(UserError, match=r"a/2: its train.learning_rate is 3e-05, that of .*a/1 is 0.0001; allowed: one config"):
+    with pytest.raises(
+        UserError, match=r"a/2: its train.learning_rate is 3e-05, that of .*a/1 is 0.0001; allowed: one config"
+    ):
         compare_experiments([other.folder.parent])
 
 
@@ -137,7 +171,10 @@ def test_no_run_found(tmp_path, cli):
         compare_experiments([tmp_path])
     done = cli("compare", tmp_path)
     assert (done.code, done.out) == (2, "")
-    assert done.err == f"error: {tmp_path}: holds no finished run; allowed: a run (runs/base/13) or an experiment (runs/base)\n"
+    assert (
+        done.err
+        == f"error: {tmp_path}: holds no finished run; allowed: a run (runs/base/13) or an experiment (runs/base)\n"
+    )
 
 
 @pytest.mark.parametrize("damage", ["cut", "list"])
@@ -150,10 +187,23 @@ def test_broken_metrics_are_said(run, damage):
 
 def test_predictions_from_elsewhere_compare_with_a_run(cli, trained, small_corpus, tmp_path):
     """Somebody's labels, without training or config, beside a run on the same rows."""
-    rows = [{"id": row["id"], "stance": row["stance"], "holder": row["holder"], "sentiment": row["sentiment"]} for row in small_corpus.rows["validation"]]
+    rows = [
+        {"id": row["id"], "stance": row["stance"], "holder": row["holder"], "sentiment": row["sentiment"]}
+        for row in small_corpus.rows["validation"]
+    ]
     (tmp_path / "gold.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     out = tmp_path / "runs" / "oracle" / "0"
-    done = cli("evaluate", "--predictions", tmp_path / "gold.jsonl", "--data", small_corpus.validation, "--as", "validation", "-o", out)
+    done = cli(
+        "evaluate",
+        "--predictions",
+        tmp_path / "gold.jsonl",
+        "--data",
+        small_corpus.validation,
+        "--as",
+        "validation",
+        "-o",
+        out,
+    )
     assert done.code == 0, done.err
     comparison = compare_experiments([trained.run.folder, out])
     lines = shown(comparison)

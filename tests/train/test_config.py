@@ -1,4 +1,4 @@
-"""Configs: merging, overrides, every error with file, key, value and what is allowed; comments, schema, and the commands."""
+"""Configs: merging, overrides, errors with file, key, value and what is allowed; comments, schema, commands."""
 
 from __future__ import annotations
 
@@ -11,7 +11,19 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tristance.data.errors import UserError
-from tristance.train.config import BASE, SHIPPED, Config, difference, flatten, is_shipped, json_schema, known_keys, load_config, shipped_configs, with_comments
+from tristance.train.config import (
+    BASE,
+    SHIPPED,
+    Config,
+    difference,
+    flatten,
+    is_shipped,
+    json_schema,
+    known_keys,
+    load_config,
+    shipped_configs,
+    with_comments,
+)
 
 
 @pytest.fixture
@@ -51,7 +63,17 @@ def test_the_stages_of_a_file_replace_those_it_extends(config):
 
 def test_overrides_win_in_their_order(config):
     path = config({"train": {"epochs": 7}})
-    found = load_config(path, ["train.epochs=8", "train.epochs=9", "train.learning_rate=3e-5", "seeds=[1,2]", "model.layers=null", "description=a = b"])
+    found = load_config(
+        path,
+        [
+            "train.epochs=8",
+            "train.epochs=9",
+            "train.learning_rate=3e-5",
+            "seeds=[1,2]",
+            "model.layers=null",
+            "description=a = b",
+        ],
+    )
     assert (found.train.epochs, found.train.learning_rate, found.seeds, found.model.layers) == (9, 3e-5, (1, 2), None)
     assert found.description == "a = b"
     assert load_config(path, ["train={batch_size: 3}"]).train.epochs == 7, "a section is merged, not replaced"
@@ -59,7 +81,15 @@ def test_overrides_win_in_their_order(config):
 
 def test_interpolation(config, monkeypatch):
     monkeypatch.setenv("TRISTANCE_TEST", "from-outside")
-    found = load_config(config({"name": "${oc.env:TRISTANCE_TEST}", "description": "${train.epochs} epochs", "train": {"eval_batch_size": "${train.batch_size}"}}))
+    found = load_config(
+        config(
+            {
+                "name": "${oc.env:TRISTANCE_TEST}",
+                "description": "${train.epochs} epochs",
+                "train": {"eval_batch_size": "${train.batch_size}"},
+            }
+        )
+    )
     assert (found.name, found.description, found.train.eval_batch_size) == ("from-outside", "4.0 epochs", 32)
 
 
@@ -75,7 +105,9 @@ def test_a_shipped_config_by_its_name(name, config):
 
 
 def test_a_stage_may_differ_in_any_key_of_train(config):
-    found = load_config(config({"stages": [{"name": "one", "train": {"epochs": 1, "loss_weights": {"holder": 0}}}, {"name": "two"}]}))
+    found = load_config(
+        config({"stages": [{"name": "one", "train": {"epochs": 1, "loss_weights": {"holder": 0}}}, {"name": "two"}]})
+    )
     one, two = map(found.training, found.stages)
     assert (one.epochs, one.loss_weights.holder, one.loss_weights.stance) == (1, 0, 1)
     assert two == found.train
@@ -95,10 +127,19 @@ def test_a_config_is_frozen():
         ({"train": {"epocs": 3}}, "train.epocs: unknown key; did you mean train.epochs?"),
         ({"learning_rate": 3}, "learning_rate: unknown key; did you mean train.learning_rate?"),
         ({"zzz": 3}, "zzz: unknown key; allowed: name, description, seeds"),
-        ({"model": {"slots": {"atention": "full"}}}, "model.slots.atention: unknown key; did you mean model.slots.attention?"),
-        ({"data": {"sources": {"x": {"formt": "csv"}}}}, "data.sources.x.formt: unknown key; did you mean data.sources.x.format?"),
+        (
+            {"model": {"slots": {"atention": "full"}}},
+            "model.slots.atention: unknown key; did you mean model.slots.attention?",
+        ),
+        (
+            {"data": {"sources": {"x": {"formt": "csv"}}}},
+            "data.sources.x.formt: unknown key; did you mean data.sources.x.format?",
+        ),
         ({"stages": [{"nam": "a"}]}, "stages.0.nam: unknown key; did you mean stages.0.name?"),
-        ({"stages": [{"train": {"epocs": 1}}]}, "stages.0.train.epocs: unknown key; did you mean stages.0.train.epochs?"),
+        (
+            {"stages": [{"train": {"epocs": 1}}]},
+            "stages.0.train.epocs: unknown key; did you mean stages.0.train.epochs?",
+        ),
         ({"stages": [{"train": {"epochs": "many"}}]}, "stages.0.train.epochs: found 'many'; allowed: a valid number"),
         ({"train": {"epochs": -1}}, "train.epochs: found -1; allowed: greater than 0"),
         ({"train": {"batch_size": 1.5}}, "train.batch_size: found 1.5; allowed: a valid integer"),
@@ -118,14 +159,26 @@ def test_a_config_is_frozen():
         ({"name": {"x": 1}}, "name: found {'x': 1}; allowed: a valid string"),
         ({"tracking": ["wandb"]}, "tracking.0: found 'wandb'; allowed: 'tensorboard', 'mlflow' or 'trackio'"),
         ({"evaluation": {"primary": "f1"}}, "evaluation.primary: found 'f1'; allowed: 'mean.F_avg'"),
-        ({"data": {"sources": {"corpus": {"format": "xls"}}}}, "data.sources.corpus.format: found 'xls'; allowed: one of auto, jsonl"),
-        ({"data": {"sources": {"corpus": {"stance_labels": ["favor", "love"]}}}}, "allowed: at least two of favor, against, neutral, unrelated"),
+        (
+            {"data": {"sources": {"corpus": {"format": "xls"}}}},
+            "data.sources.corpus.format: found 'xls'; allowed: one of auto, jsonl",
+        ),
+        (
+            {"data": {"sources": {"corpus": {"stance_labels": ["favor", "love"]}}}},
+            "allowed: at least two of favor, against, neutral, unrelated",
+        ),
         ({1: 2}, "1: found 1; allowed: keys should be strings"),
         # pairs that contradict each other
-        ({"model": {"architecture": "pair", "slots": {"anonymous": True}}}, "model: allowed: slots.anonymous needs architecture: slots, found pair"),
+        (
+            {"model": {"architecture": "pair", "slots": {"anonymous": True}}},
+            "model: allowed: slots.anonymous needs architecture: slots, found pair",
+        ),
         ({"stages": [{"sources": ["news"]}]}, "allowed: stage 'main': no source 'news' in data.sources: corpus"),
         ({"stages": [{"name": "a"}, {"name": "a"}]}, "allowed: stages need different names"),
-        ({"model": {"architecture": "tfidf"}, "stages": [{"name": "a"}, {"name": "b"}]}, "allowed: architecture tfidf is trained in one stage, found 2"),
+        (
+            {"model": {"architecture": "tfidf"}, "stages": [{"name": "a"}, {"name": "b"}]},
+            "allowed: architecture tfidf is trained in one stage, found 2",
+        ),
     ],
 )
 def test_an_error_names_file_key_value_and_what_is_allowed(config, content, said):
@@ -159,9 +212,15 @@ def test_all_errors_are_told_at_once_each_with_its_own_file(config):
         ("name: 2024-01-01", "name: Value 'date' is not a supported primitive type"),
         ("name: ${", "name: no viable alternative at input '${'"),
         ("name: ${nowhere}", "name: Interpolation key 'nowhere' not found"),
-        ("name: ${oc.env:TRISTANCE_NOT_SET}", "name: KeyError raised while resolving interpolation: \"Environment variable 'TRISTANCE_NOT_SET' not found\""),
+        (
+            "name: ${oc.env:TRISTANCE_NOT_SET}",
+            "resolving interpolation: \"Environment variable 'TRISTANCE_NOT_SET' not found\"",
+        ),
         ("extends: mine.yaml", "extends itself"),
-        ("extends: nothing.yaml", "nothing.yaml: no such config; allowed: a file, or one of the shipped: base.yaml, lexicon.yaml"),
+        (
+            "extends: nothing.yaml",
+            "nothing.yaml: no such config; allowed: a file, or one of the shipped: base.yaml, lexicon.yaml",
+        ),
     ],
 )
 def test_a_file_that_is_no_config(config, content, said):
@@ -238,7 +297,11 @@ def test_every_field_of_every_section_says_what_it_means():
     for section in sections:
         assert section.__doc__
         for name, field in section.model_fields.items():
-            inner = [kind for kind in (field.annotation, *typing.get_args(field.annotation)) if isinstance(kind, type) and issubclass(kind, BaseModel)]
+            inner = [
+                kind
+                for kind in (field.annotation, *typing.get_args(field.annotation))
+                if isinstance(kind, type) and issubclass(kind, BaseModel)
+            ]
             sections += [kind for kind in inner if kind not in sections]
             if not field.description and not (inner and inner[0] is field.annotation):
                 without.append(f"{section.__name__}.{name}")
@@ -252,7 +315,13 @@ def test_the_schema_accepts_every_shipped_config_and_refuses_what_loading_refuse
     validator = jsonschema.Draft202012Validator(schema)
     for path in shipped_configs():
         validator.validate(yaml.safe_load(path.read_text()))
-    for wrong in ({"train": {"epocs": 1}}, {"seeds": 13}, {"train": {"epochs": "many"}}, {"model": {"architecture": "oracle"}}, {"stages": []}):
+    for wrong in (
+        {"train": {"epocs": 1}},
+        {"seeds": 13},
+        {"train": {"epochs": "many"}},
+        {"model": {"architecture": "oracle"}},
+        {"stages": []},
+    ):
         assert not validator.is_valid(wrong), wrong
     assert schema["$defs"]["TrainConfig"]["properties"]["warmup"]["description"].startswith("Share of the steps")
 
@@ -264,11 +333,16 @@ def test_flatten_and_difference():
     first = {"a": {"b": 1, "c": {"d": [1, 2]}}, "e": {}, "f": 0}
     assert flatten(first) == {"a.b": 1, "a.c.d": [1, 2], "e": {}, "f": 0}
     assert difference(first, first) == {}
-    assert difference(first, {"a": {"b": 1, "c": {"d": [1]}}, "e": {}, "g": None}) == {"a.c.d": ([1, 2], [1]), "f": (0, None)}
+    assert difference(first, {"a": {"b": 1, "c": {"d": [1]}}, "e": {}, "g": None}) == {
+        "a.c.d": ([1, 2], [1]),
+        "f": (0, None),
+    }
 
 
 def test_known_keys_reach_into_every_section():
-    assert {"train.loss_weights.stance", "data.sources.*.columns", "stages.*.train", "model.slots.place"} <= set(known_keys(Config))
+    assert {"train.loss_weights.stance", "data.sources.*.columns", "stages.*.train", "model.slots.place"} <= set(
+        known_keys(Config)
+    )
 
 
 def test_what_is_shipped():
@@ -283,7 +357,9 @@ def test_what_is_shipped():
 
 def test_config_list_names_every_shipped_config(cli):
     lines = cli("config", "list").out.splitlines()
-    assert [line.split()[0] for line in lines] == [str(path.relative_to(SHIPPED).with_suffix("")) for path in shipped_configs()]
+    assert [line.split()[0] for line in lines] == [
+        str(path.relative_to(SHIPPED).with_suffix("")) for path in shipped_configs()
+    ]
     assert all(len(line.split(maxsplit=1)[1]) > 20 for line in lines), "each says what it is for"
 
 

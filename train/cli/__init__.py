@@ -36,11 +36,11 @@ PLACE_FAULTS: Final = (
 class Commands(click.Group):
     """Loads a command's module when it is asked for."""
 
-    def list_commands(self, _: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click passes it
         """In the order in which they are used."""
         return list(COMMANDS)
 
-    def get_command(self, _: click.Context, name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:  # noqa: ARG002
         """The command, or None if there is none of that name."""
         if name not in COMMANDS:
             return None
@@ -75,8 +75,6 @@ def run(command: click.Command, arguments: list[str] | None = None) -> int:
     """Run a command line and return its exit code."""
     try:
         result: Any = command.main(arguments, standalone_mode=False)
-    except UserError as error:
-        return _fail(str(error))
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -88,17 +86,12 @@ def run(command: click.Command, arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit
         return 1
-    except MemoryError:
-        return _fail("out of memory; allowed: a smaller batch size")
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] == "tristance":
-            raise
-        return _fail(f"this needs the package {error.name}; allowed: pip install 'tristance[train]'")
     except Exception as error:
-        fault = _place_fault(error)
-        if fault is None:
+        said = _mendable(error)
+        if said is None:
             raise
-        return _fail(f"{fault}; allowed: a place with room, that may be written")
+        click.echo(f"error: {said}", err=True)
+        return USER_ERROR
     return result if isinstance(result, int) else 0
 
 
@@ -109,19 +102,24 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else 100)
 
 
-def _place_fault(error: Exception) -> str | None:
-    """The place and what is wrong with it, if that is what the error says; safetensors and torch have their own words."""
+def _mendable(error: Exception) -> str | None:
+    """What is said of an error that its user can mend; None for one of ours, which keeps its traceback."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory; allowed: a smaller batch size"
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] != "tristance":
+        return f"this needs the package {error.name}; allowed: pip install 'tristance[train]'"
+    if _errno(error) in PLACE_FAULTS:
+        place, fault = getattr(error, "filename", None) or "output", os.strerror(_errno(error) or 0).lower()
+        return f"{place}: {fault}; allowed: a place with room, that may be written"
+    return None
+
+
+def _errno(error: Exception) -> int | None:
+    """The system's number of what went wrong; safetensors and torch, which write for themselves, hide it in words."""
     if isinstance(error, OSError):
-        number = error.errno
-    elif found := re.search(r"\(os error (\d+)\)", str(error)):
-        number = int(found[1])
-    else:
-        number = errno.ENOSPC if re.search("PytorchStreamWriter failed|unexpected pos", str(error)) else None
-    if number not in PLACE_FAULTS:
-        return None
-    return f"{getattr(error, 'filename', None) or 'output'}: {os.strerror(number).lower()}"
-
-
-def _fail(message: str) -> int:
-    click.echo(f"error: {message}", err=True)
-    return USER_ERROR
+        return error.errno
+    if found := re.search(r"\(os error (\d+)\)", str(error)):
+        return int(found[1])
+    return errno.ENOSPC if re.search("PytorchStreamWriter failed|unexpected pos", str(error)) else None

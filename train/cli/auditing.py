@@ -21,14 +21,12 @@ if TYPE_CHECKING:
 def audit(
     files: tuple[str, ...], against: tuple[str, ...], test: str | None, actors_file: str | None, output: str | None
 ) -> None:
-    r"""Look for shortcuts in the labelled sentences of FILES, the training file first.
+    """Look for shortcuts in the labelled sentences of FILES, the training file first.
 
     How well an actor's stance is told from genre, voice, topic, length, first word and actors alone; the tokens with
     the strongest pull on a stance; sentences alike, also with names and numbers masked, within and across files;
-    vocabulary growth; a learning curve of TF-IDF with logistic regression; the baselines that learn nothing.
-
-    \b
-      tristance audit data/corpus/train.jsonl data/corpus/validation.jsonl data/corpus/test.jsonl -o runs/audit
+    vocabulary growth; a learning curve of TF-IDF with logistic regression; the baselines that learn nothing. For
+    example: tristance audit data/corpus/train.jsonl data/corpus/validation.jsonl -o runs/audit
     """
     from rich.console import Console
     from rich.progress import Progress

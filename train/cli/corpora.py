@@ -87,7 +87,6 @@ def agreement(folder: Path | None, corpus: tuple[str, ...], actors_file: str | N
     no rater. For example: tristance data agreement --corpus data/corpus/test.jsonl
     """
     from tristance.data import agreement as agreements
-    from tristance.data.corpus import FOLDER
     from tristance.data.errors import DataError
 
     actors = _actors(actors_file)
@@ -95,7 +94,7 @@ def agreement(folder: Path | None, corpus: tuple[str, ...], actors_file: str | N
     if faults:
         raise DataError(faults)
     ids = {record.id for records in splits.values() for record in records} if corpus else None
-    annotations = agreements.read_annotations(folder or FOLDER.parent / "annotations", actors)
+    annotations = agreements.read_annotations(folder or agreements.FOLDER, actors)
     result = agreements.agreement(annotations, actors, ids=ids)
     if as_json:
         click.echo(json.dumps(result, indent=2, ensure_ascii=False))

@@ -46,11 +46,22 @@ def train(config: str, overrides: tuple[str, ...], again: bool) -> None:
 
 @click.command()
 @click.argument("model", required=False)
-@click.option("--data", "data_file", required=True, help="Labelled sentences: any file that `tristance data check` takes.")
-@click.option("--format", "format_", default="auto", show_default=True, help="Format of the data, if its ending does not tell.")
+@click.option(
+    "--data", "data_file", required=True, help="Labelled sentences: any file that `tristance data check` takes."
+)
+@click.option(
+    "--format", "format_", default="auto", show_default=True, help="Format of the data, if its ending does not tell."
+)
 @click.option("--predictions", help="Score these predictions (JSONL or parquet) instead of a model's.")
 @click.option("--labels", help="Stance labels of the set, if not all four: favor,against,neutral.")
-@click.option("--as", "split", type=click.Choice(["validation", "test"]), default="test", show_default=True, help="What the data are.")
+@click.option(
+    "--as",
+    "split",
+    type=click.Choice(["validation", "test"]),
+    default="test",
+    show_default=True,
+    help="What the data are.",
+)
 @click.option("-o", "--output", help="Run folder to write (runs/NAME/SEED), which `compare` takes.")
 @click.option("--batch-size", default=64, show_default=True, type=click.IntRange(min=1))
 def evaluate(
@@ -65,8 +76,8 @@ def evaluate(
 ) -> None:
     """Score MODEL, or somebody's predictions, on labelled sentences.
 
-    MODEL is a run (runs/base/13), a model folder, or a hub name. Prediction files have a line for each sentence, with the
-    gold record's id: {"id": …, "stance": {"west": "against", …}, "holder": {…}, "sentiment": …}, and may hold
+    MODEL is a run (runs/base/13), a model folder, or a hub name. Prediction files have a line for each sentence, with
+    the gold record's id: {"id": …, "stance": {"west": "against", …}, "holder": {…}, "sentiment": …}, and may hold
     probabilities, as `tristance predict` writes them.
 
     \b

@@ -11,10 +11,16 @@ import click
 @click.argument("model")
 @click.argument("file")
 @click.option("-o", "--output", default="-", help="JSONL file to write; standard output if not given.")
-@click.option("--rejects", help="Where rows that cannot be read go.  [default: OUTPUT.rejects.jsonl, or standard error]")
+@click.option(
+    "--rejects", help="Where rows that cannot be read go.  [default: OUTPUT.rejects.jsonl, or standard error]"
+)
 @click.option("--strict", is_flag=True, help="Stop at the first row that cannot be read, and write nothing.")
-@click.option("--format", "format_", default="auto", show_default=True, help="jsonl, text, csv, tsv, parquet, newsmtsc, dse.")
-@click.option("--column", "columns", multiple=True, metavar="FIELD=NAME", help="Column of a table: --column text=sentence.")
+@click.option(
+    "--format", "format_", default="auto", show_default=True, help="jsonl, text, csv, tsv, parquet, newsmtsc, dse."
+)
+@click.option(
+    "--column", "columns", multiple=True, metavar="FIELD=NAME", help="Column of a table: --column text=sentence."
+)
 @click.option("--batch-size", default=32, show_default=True, type=click.IntRange(min=1), help="Sentences a step.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda.")
 def predict(
@@ -59,5 +65,7 @@ def predict(
 def _column(option: str) -> tuple[str, str]:
     field, equals, name = option.partition("=")
     if not equals:
-        raise click.BadParameter(f"found {option!r}; allowed: field=name, for example text=sentence", param_hint="--column")
+        raise click.BadParameter(
+            f"found {option!r}; allowed: field=name, for example text=sentence", param_hint="--column"
+        )
     return field, name
