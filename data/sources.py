@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from tristance.data.actors import BUNDLED, Actors
 from tristance.data.checks import check
-from tristance.data.errors import DataError, Fault, UserError
+from tristance.data.errors import DataError, Fault
 from tristance.data.formats import FORMATS, load
 from tristance.data.labels import STANCES
 from tristance.data.records import Record
@@ -32,23 +32,14 @@ class ActorsConfig(Section):
 
     file: str = "bundled"
     """Actors file: `bundled` (data/actors.yaml) or a path."""
-    ids: tuple[str, ...] | None = None
-    """Ids to keep, in this order; null keeps all of the file."""
 
     def load(self) -> Actors:
-        """The actors, in order.
+        """The actors, in the file's order.
 
         Raises:
-            UserError: If the file is broken or lacks an id.
+            UserError: If the file is missing or broken.
         """
-        actors = Actors.load(BUNDLED if self.file == "bundled" else self.file)
-        if self.ids is None:
-            return actors
-        by_id = {actor.id: actor for actor in actors}
-        for name in self.ids:
-            if name not in by_id:
-                raise UserError(f"actors.ids: found {name!r}; allowed: {', '.join(by_id)}")
-        return Actors(tuple(by_id[name] for name in self.ids))
+        return Actors.load(BUNDLED if self.file == "bundled" else self.file)
 
 
 class SourceConfig(Section):

@@ -208,6 +208,7 @@ class Tfidf(Baseline):
     def fit(cls, items: Sequence[Item], records: Sequence[Record], options: TfidfOptions) -> Tfidf:  # noqa: D102
         from sklearn.feature_extraction.text import TfidfVectorizer
         from sklearn.linear_model import LogisticRegression
+        from threadpoolctl import threadpool_limits
 
         slots = encodings.slot_ids(items)
         vectorizer = cls._vectorizer(TfidfVectorizer, options.max_ngram, min_df=2 if len(items) > 50 else 1)
@@ -225,7 +226,8 @@ class Tfidf(Baseline):
                 only[task] = found[0]
             elif found:
                 features = vectorizer.transform(cls._texts([items[number] for number in known], slot))
-                models[task] = LogisticRegression(C=options.C, max_iter=1000).fit(features, list(known.values()))
+                with threadpool_limits(1):  # sparse algebra gains nothing from threads that wait for each other
+                    models[task] = LogisticRegression(C=options.C, max_iter=1000).fit(features, list(known.values()))
         return cls(slots, vectorizer, models, only, options.max_ngram)
 
     @staticmethod

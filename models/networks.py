@@ -22,7 +22,7 @@ from tristance.models.heads import StanceOutput
 from tristance.models.manifest import Manifest, verify_checksums, write_checksums
 from tristance.models.predictions import Floats, Scores
 from tristance.models.registry import ModelConfig
-from tristance.models.slots import SlotsModel
+from tristance.models.slots import SlotsModel, first_position
 
 WEIGHTS_FILE = "model.safetensors"
 
@@ -33,6 +33,12 @@ def build_network(config: ModelConfig) -> PreTrainedModel:
     Raises:
         UserError: If the backbone cannot be loaded.
     """
+    inner = backbones.load_config(config.backbone)
+    reach = inner.max_position_embeddings - first_position(inner)
+    if config.max_tokens > reach:
+        raise UserError(
+            f"model.max_tokens: found {config.max_tokens}; allowed: at most {reach}, the backbone's positions"
+        )
     if config.architecture == "pair":
         return pair.from_backbone(config.backbone, layers=config.layers, head_dropout=config.dropout)
     return SlotsModel.from_backbone(
@@ -86,10 +92,21 @@ def load_network(folder: Path, architecture: str) -> PreTrainedModel:
 
 
 def pick_device(device: str) -> torch.device:
-    """`auto` is a GPU where there is one; anything else is taken as torch names it."""
-    if device != "auto":
-        return torch.device(device)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """`auto` is a GPU where there is one; anything else is taken as torch names it.
+
+    Raises:
+        UserError: If torch does not know it, or it is not there.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"device {device}: cannot be used: {reason}; allowed: auto, cpu, or a GPU that is there"
+        ) from error
+    return torch.device(device)
 
 
 class NetworkScorer:
@@ -151,9 +168,10 @@ def _progress(order: Sequence[int], batch_size: int, shown: bool) -> Iterator[li
     if not shown:
         yield from batches
         return
+    from rich.console import Console
     from rich.progress import track
 
-    yield from track(batches, "Scoring", transient=True)
+    yield from track(batches, "Scoring", transient=True, console=Console(stderr=True))
 
 
 def use_all_cores() -> None:

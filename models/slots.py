@@ -21,6 +21,11 @@ RELATIVE_FAMILIES = ("deberta-v2",)
 """Families that know only the order of tokens: there each slot gets a copy of the sentence, or order would tell."""
 
 
+def first_position(backbone: Any) -> int:
+    """Position of the first token, by the backbone's config: RoBERTa counts from behind the padding index."""
+    return int(backbone.pad_token_id) + 1 if backbone.model_type in ("roberta", "xlm-roberta") else 0
+
+
 class SlotsConfig(PretrainedConfig):
     """Config of `SlotsModel`: the backbone's config and the options of the slots."""
 
@@ -120,7 +125,7 @@ class SlotsModel(PreTrainedModel):
         tokens, count = words.shape[1], slots.shape[1]
         order = torch.arange(tokens, device=words.device).expand(len(words), -1)
         places = torch.cat([order, positions], dim=1)
-        options: dict[str, Any] = {"position_ids": places + self._first_position()}
+        options: dict[str, Any] = {"position_ids": places + first_position(self.backbone.config)}
         if getattr(self.backbone.config, "type_vocab_size", 0) > 1:
             options["token_type_ids"] = (
                 (torch.arange(tokens + count, device=words.device) >= tokens).long().expand(len(words), -1)
@@ -172,12 +177,6 @@ class SlotsModel(PreTrainedModel):
         embedded = self.backbone.embeddings(inputs_embeds=rows, mask=visible[every, lengths])
         state = self.backbone.encoder(embedded, visible, output_hidden_states=False, return_dict=True).last_hidden_state
         return state.view(batch, count, width, hidden)[:, 0, 0], state[every, lengths].view(batch, count, hidden)
-
-    def _first_position(self) -> int:
-        """RoBERTa counts positions from behind the padding index."""
-        if self.config.backbone["model_type"] in ("roberta", "xlm-roberta"):
-            return int(self.backbone.config.pad_token_id) + 1
-        return 0
 
 
 AutoConfig.register(SlotsConfig.model_type, SlotsConfig)

@@ -1,8 +1,9 @@
-"""One config, one experiment: `run_experiment(config)` trains and scores a run for each seed, each in its own folder."""
+"""One config, one experiment: `run_experiment(config)` trains and scores a run for each seed, in its own folder."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import time
@@ -20,12 +21,12 @@ from tristance.data.actors import Actors
 from tristance.data.errors import UserError
 from tristance.data.records import Record
 from tristance.data.sources import Corpus, load_corpus
-from tristance.models.backbone import load_tokenizer, quiet
+from tristance.models.backbone import load_config, load_tokenizer, quiet
 from tristance.models.baselines import fit_baseline, save_baseline
 from tristance.models.classifier import StanceClassifier
 from tristance.models.manifest import Manifest
 from tristance.models.networks import NetworkScorer, build_encoding, build_network, save_network, use_all_cores
-from tristance.models.registry import BASELINES, Scorer
+from tristance.models.registry import BASELINES, NETWORKS, Scorer
 from tristance.train import features, processes, trainer
 from tristance.train.card import write_card
 from tristance.train.config import Config, StageConfig
@@ -104,6 +105,11 @@ def prepare(config: Config, console: Console) -> Setting:
             console.print(f"warning: {fault}", highlight=False, markup=False)
         if len(corpus.warnings) > 3:
             console.print(f"warning: and {len(corpus.warnings) - 3} more of source {corpus.name}", highlight=False)
+    if config.model.architecture in NETWORKS:
+        load_config(config.model.backbone)
+    for tracker in config.tracking:
+        if importlib.util.find_spec(tracker) is None:
+            raise UserError(f"tracking: {tracker} is not installed; allowed: pip install 'tristance[tracking]'")
     for stage in config.stages:
         for split in ("train", "validation"):
             found = [record for name in stage.sources for record in corpora[name].splits[split]]
@@ -281,6 +287,7 @@ def _evaluate_run(setting: Setting, run: Run, seed: int) -> None:
     config, judged = setting.config, setting.final()
     classifier = StanceClassifier.from_pretrained(run.model, device=config.train.device)
     content: dict[str, Any] = {"format": FORMAT, "experiment": config.name, "seed": seed, "baselines": {}}
+    baselines = _baselines(setting)
     for split in EVALUATED:
         records = judged.splits[split]
         if not records:
@@ -291,26 +298,30 @@ def _evaluate_run(setting: Setting, run: Run, seed: int) -> None:
         content[split] = evaluate(records, scores, config.evaluation, stance_labels=judged.stance_labels)
         before = evaluate(records, raw, config.evaluation, stance_labels=judged.stance_labels)
         content[split]["calibration"] = before_and_after(before, content[split], classifier.manifest.temperature)
-        content["baselines"][split] = _baselines(setting, records)
+        content["baselines"][split] = {name: _beside(setting, each, records) for name, each in baselines.items()}
         write_predictions(run.predictions(split), records, scores, stance_labels=judged.stance_labels)
         write_plots(content[split], run.folder / "plots" / split)
     write_card(run, config, content)
     write_json(run.metrics_file, content)
 
 
-def _baselines(setting: Setting, records: Sequence[Record]) -> dict[str, Any]:
-    """Overall figures and each slot's F_avg of the other baselines, trained on the last stage's data."""
+def _baselines(setting: Setting) -> dict[str, StanceClassifier]:
+    """The other baselines, trained on what the experiment is judged by."""
     config, judged = setting.config, setting.final()
     found = {}
     for name in BASELINES:
         if name != config.model.architecture:
-            baseline = fit_baseline(name, judged.splits["train"], setting.actors, config.model.tfidf)
-            classifier = StanceClassifier(baseline, Manifest(name, setting.actors.as_list()))
-            scores = classifier.score_records(records)
-            metrics = evaluate(records, scores, config.evaluation, stance_labels=judged.stance_labels)
-            slots = {slot: {"F_avg": block["F_avg"]} for slot, block in metrics["slots"].items()}
-            found[name] = {"overall": metrics["overall"], "slots": slots}
+            fitted = fit_baseline(name, judged.splits["train"], setting.actors, config.model.tfidf)
+            found[name] = StanceClassifier(fitted, Manifest(name, setting.actors.as_list()))
     return found
+
+
+def _beside(setting: Setting, baseline: StanceClassifier, records: Sequence[Record]) -> dict[str, Any]:
+    """What of a baseline stands beside a result: the overall figures and each slot's F_avg."""
+    labels = setting.final().stance_labels
+    metrics = evaluate(records, baseline.score_records(records), setting.config.evaluation, stance_labels=labels)
+    slots = {slot: {"F_avg": block["F_avg"]} for slot, block in metrics["slots"].items()}
+    return {"overall": metrics["overall"], "slots": slots}
 
 
 @contextlib.contextmanager

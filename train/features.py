@@ -82,7 +82,7 @@ def stance_counts(records: Sequence[Record]) -> Counter[str]:
 
 
 def balanced_weights(records: Sequence[Record]) -> torch.Tensor:
-    """`[4]`: the inverse of each stance's frequency, 1 on average over labels that occur (`balanced` in scikit-learn)."""
+    """`[4]`: the inverse of each stance's frequency, 1 on average (`balanced` in scikit-learn)."""
     counts = stance_counts(records)
     total, present = sum(counts.values()), len(counts)
     return torch.tensor([total / (present * counts[label]) if counts[label] else 0.0 for label in STANCES])

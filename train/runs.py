@@ -119,12 +119,16 @@ class Run:
         if again:
             shutil.rmtree(self.folder, ignore_errors=True)
         content = config.resolved() | {"seeds": [int(self.seed)]}
-        if self.config_file.exists():
+        if self.config_file.exists() and self._holds_work():
             self._refuse_other(content, fingerprints)
             return
         write_json(self.provenance_file, {"data": fingerprints, **environment(), "seconds": {}})
         with writing(self.config_file) as stream:
             yaml.safe_dump(content, stream, sort_keys=False, allow_unicode=True)
+
+    def _holds_work(self) -> bool:
+        """Whether anything would be lost: a run that failed before its first checkpoint holds nothing."""
+        return self.finished or self.model.exists() or any(self.folder.glob("stages/*/*"))
 
     def _refuse_other(self, content: Mapping[str, Any], fingerprints: Mapping[str, Any]) -> None:
         mine = {key: value for key, value in content.items() if key not in NOT_THE_EXPERIMENT}

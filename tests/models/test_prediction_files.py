@@ -292,9 +292,6 @@ def test_an_input_that_is_not_there_is_told_before_the_model_is_loaded(cli):
     assert (done.code, done.err) == (2, "error: nowhere.txt: no such file\n")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="train/evaluation/predictions.py does not read the labels that stand in `targets`"
-)
 def test_what_was_predicted_for_targets_can_be_evaluated_as_it_stands(cli, trained, tmp_path):
     file = FIXTURES / "newsmtsc" / "dev-mt.jsonl"
     assert cli("predict", trained.model, file, "-o", tmp_path / "out.jsonl").code == 0

@@ -131,6 +131,7 @@ def read_predictions(path: str | os.PathLike[str], slots: Sequence[str] | None =
     if Path(path).suffix.lower() == ".parquet":
         return _read_parquet(name, slots)
     rows, faults = _json_lines(name)
+    rows = [(line, _with_targets(row)) for line, row in rows]
     if not rows and not faults:
         raise UserError(f"{name}: found no predictions; allowed: a JSON object a line")
     if slots is None:
@@ -196,6 +197,16 @@ def _json_lines(path: str) -> tuple[list[tuple[int, dict[str, Any]]], list[Fault
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: found bytes that are not UTF-8; allowed: JSON lines, or a .parquet file") from error
     return rows, faults
+
+
+def _with_targets(row: dict[str, Any]) -> dict[str, Any]:
+    """The labels that stand in `targets`, as `tristance predict` writes them, beside those of the actors."""
+    targets = row.get("targets")
+    if not isinstance(targets, list):
+        return row
+    known = [target for target in targets if isinstance(target, Mapping) and "id" in target]
+    labels = {task: {str(each["id"]): each.get(task) for each in known} for task in ("stance", "holder")}
+    return row | {task: {**(row.get(task) or {}), **by_target} for task, by_target in labels.items()}
 
 
 def _row_faults(row: Mapping[str, Any], slots: tuple[str, ...], file: str, line: int) -> Iterator[Fault]:
