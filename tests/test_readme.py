@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from pathlib import Path
 
 import pytest
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("tristance ")]
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+FENCED = [block.partition("\n") for block in README.split("```")[1::2]]
+"""Language and content of each code block."""
+COMMANDS = [line for _, _, block in FENCED for line in block.splitlines() if line.startswith("tristance ")]
+PYTHON = [block for language, _, block in FENCED if language == "python"]
+
 
 
 def test_the_readme_has_commands_and_python():
