@@ -7,13 +7,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
-from tristance.data.errors import UserError, shorten
+from tristance.data.errors import UserError, first_line, shorten
+from tristance.data.labels import RESERVED
 
 BUNDLED = Path(__file__).parent / "actors.yaml"
+ID: Final = re.compile("[a-z][a-z0-9_]*")
+FIELDS: Final = ("id", "name", "description", "aliases")
 
 
 @dataclass(frozen=True)
@@ -71,18 +74,11 @@ class Actors:
         """Read what `as_list` gives.
 
         Raises:
-            UserError: If an actor lacks its id or name, or two share one.
+            UserError: If an actor lacks its id or name, has a field of another kind, or two share a word.
         """
         if not isinstance(rows, list) or not rows:
             raise UserError(f"{origin}: found {shorten(rows)}; allowed: a list of actors with id, name, aliases")
-        items = []
-        for number, row in enumerate(rows, 1):
-            if not isinstance(row, Mapping) or not row.get("id") or not row.get("name"):
-                raise UserError(
-                    f"{origin}: actor {number}: found {shorten(row)}; allowed: id, name, description, aliases"
-                )
-            aliases = tuple(str(alias) for alias in row.get("aliases", ()))
-            items.append(Actor(str(row["id"]), str(row["name"]), str(row.get("description", "")), aliases))
+        items = [_parse_actor(row, f"{origin}: actor {number}") for number, row in enumerate(rows, 1)]
         owners: dict[str, str] = {}
         for actor in items:
             for word in {actor.id, actor.name, *actor.aliases}:
@@ -103,6 +99,34 @@ class Actors:
         try:
             rows = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+            reason = error.strerror if isinstance(error, OSError) else first_line(error)
             raise UserError(f"{path}: cannot be read as actors: {reason}") from error
         return cls.from_list(rows, str(path))
+
+
+def _parse_actor(row: object, place: str) -> Actor:
+    if not isinstance(row, Mapping) or not row.get("id") or not row.get("name"):
+        raise UserError(f"{place}: found {shorten(row)}; allowed: {', '.join(FIELDS)}, of which id and name are needed")
+    for field, found, allowed in _actor_faults(row):
+        raise UserError(f"{place} ({row['id']}): {field}: found {shorten(found)}; allowed: {allowed}")
+    return Actor(row["id"], row["name"], row.get("description", ""), tuple(row.get("aliases", ())))
+
+
+def _actor_faults(row: Mapping[Any, Any]) -> Iterator[tuple[str, object, str]]:
+    for name in row:
+        if name not in FIELDS:
+            yield str(name), name, ", ".join(FIELDS)
+    identity, aliases = row["id"], row.get("aliases", ())
+    if not isinstance(identity, str) or not ID.fullmatch(identity):
+        yield "id", identity, "a small letter, then small letters, digits and underscores"
+    elif identity in RESERVED:
+        yield "id", identity, f"an id that is not reserved, as {', '.join(RESERVED)} are"
+    for name in ("name", "description"):
+        if not isinstance(row.get(name, ""), str):
+            yield name, row[name], "text"
+    if not isinstance(aliases, list | tuple):
+        yield "aliases", aliases, "a list of words"
+        return
+    for alias in aliases:
+        if not isinstance(alias, str) or not alias.strip():
+            yield "aliases", alias, 'words, in quotes where YAML reads something else, as "NO"'

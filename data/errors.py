@@ -44,6 +44,11 @@ class DataError(UserError):
         super().__init__("\n".join(lines))
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message; the name of its class where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def shorten(value: object, width: int = 60) -> str:
     """The value's repr, cut to `width` characters, for error messages."""
     text = repr(value)

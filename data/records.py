@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tristance.data.errors import Fault, shorten
-from tristance.data.labels import FREE_HOLDERS, HELD, NO_HOLDER, SENTIMENTS, STANCES
+from tristance.data.labels import FREE_HOLDERS, HELD, NO_HOLDER, RESERVED, SENTIMENTS, STANCES
 
 MAX_CHARACTERS: Final = 2000
 """Longest text taken for one sentence; what is longer is an article, or broken."""
@@ -54,8 +54,8 @@ class Record:
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """Ids of whatever may carry a label here: its targets or, where it has none, the actors it is labelled for."""
-        return tuple(target.id for target in self.targets) or tuple(self.stance)
+        """Ids of whatever carries a label here: the actors it is labelled for, and its targets."""
+        return (*self.stance, *(target.id for target in self.targets))
 
     def labels(self, slot: str) -> tuple[str | None, str | None]:
         """Stance towards an actor or target, and its holder; None where not annotated."""
@@ -154,9 +154,10 @@ def _parse_labels(
     if not isinstance(value, Mapping):
         fault(name, value, "an object from actor to label")
         return {}
+    known = f"an actor: {_choices(actors)}" if actors else "none: this model knows no actors, it was trained on targets alone"
     for actor, label in value.items():
         if actor not in actors:
-            fault(f"{name}.{actor}", actor, f"an actor: {_choices(actors)}")
+            fault(f"{name}.{actor}", actor, known)
         elif label is not None and label not in allowed:
             fault(f"{name}.{actor}", label, _choices(allowed))
     return {actor: value[actor] for actor in actors if actor in value}
@@ -198,6 +199,8 @@ def _parse_targets(value: object, text: str, fault: Any) -> tuple[Target, ...]:
         if stance is not None and stance not in STANCES:
             fault(f"{place}.stance", stance, _choices(STANCES))
         identity = str(item.get("id", f"target{number}"))
+        if identity in RESERVED:
+            fault(f"{place}.id", identity, f"an id that is not reserved, as {_choices(RESERVED)} are")
         targets.append(Target(identity, str(item["name"]), start, end, stance, item.get("holder")))
     return tuple(targets)
 

@@ -46,8 +46,8 @@ class SourceConfig(Section):
     """Where labelled sentences come from, and how to read them."""
 
     format: str = "auto"
-    """`auto` (by the file's ending), `jsonl`, `csv`, `tsv`, `parquet`, `huggingface` (a dataset's name or folder),
-    `newsmtsc`, `dse`."""
+    """`auto` (by the file's ending), `jsonl`, `csv`, `tsv`, `parquet`, `huggingface` (a dataset's name or folder, and
+    `#split`), `newsmtsc`, `dse`."""
     train: tuple[str, ...] = ()
     """Files of the training split; `bundled:` means the corpus that ships with tristance."""
     validation: tuple[str, ...] = ()
@@ -115,6 +115,12 @@ class Corpus:
 
         rows = {name: [record.as_dict() for record in records] for name, records in self.splits.items() if records}
         return datasets.DatasetDict({name: datasets.Dataset.from_list(split) for name, split in rows.items()})
+
+
+def actors_fingerprint(actors: Actors) -> dict[str, Any]:
+    """Number and SHA-256 of the actors: names and aliases are what a network reads, as much as sentences are."""
+    content = json.dumps(actors.as_list(), sort_keys=True, ensure_ascii=False)
+    return {"rows": len(actors), "sha256": hashlib.sha256(content.encode()).hexdigest()}
 
 
 def fingerprint(records: Sequence[Record]) -> str:

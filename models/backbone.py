@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from tristance.data.errors import UserError
+from tristance.data.errors import UserError, first_line
 from tristance.data.files import sha256
 from tristance.models import hub
 
@@ -123,5 +123,4 @@ def _loading(backbone: str, load: Any, **options: Any) -> Any:
         with quiet():
             return load(source, trust_remote_code=False, **options)
     except Exception as error:  # json, tokenizers, safetensors, torch: each has its own for a broken file
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"backbone {backbone}: cannot be loaded: {reason}") from error
+        raise UserError(f"backbone {backbone}: cannot be loaded: {first_line(error)}") from error

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tristance.data.actors import Actors
-from tristance.data.errors import UserError
+from tristance.data.errors import UserError, first_line
 from tristance.data.files import writing
 from tristance.data.labels import AUTHOR, HELD, OTHER, SENTIMENTS, STANCES, holder_labels
 from tristance.data.records import Record
@@ -113,8 +113,8 @@ class Majority(Baseline):
 class Lexicon(Baseline):
     """An actor that the alias lexicon finds takes the sentence's polarity by VADER; any other is unrelated.
 
-    Probabilities are the training split's label shares among sentences that the rule answered alike, with the rule's
-    own label put first: the rule decides, the shares only say how far to trust it.
+    Its label has the share of training sentences that it was right about when it gave that label, but at least one
+    half: the rule decides. The other labels divide the rest evenly. The holder has the training split's shares.
     """
 
     name = "lexicon"
@@ -183,7 +183,10 @@ class Lexicon(Baseline):
 
 
 class Tfidf(Baseline):
-    """TF-IDF of word n-grams with a logistic regression for every task and slot; a target's name joins the text."""
+    """TF-IDF of word n-grams with a logistic regression for every task and slot.
+
+    For a slot, its first mention in the text is replaced by the word `slotmention`; its name is not read.
+    """
 
     name = "tfidf"
 
@@ -197,7 +200,7 @@ class Tfidf(Baseline):
 
     @staticmethod
     def _texts(items: Sequence[Item], slot: int | None) -> list[str]:
-        """The sentence; for a slot with its mention marked, the only way for a bag of words to know the target."""
+        """The sentence; for a slot with its mention replaced: it is all that a bag of words can know of the target."""
         texts = []
         for item in items:
             span = item.slots[slot].span if slot is not None else None
@@ -307,8 +310,6 @@ def fit_baseline(name: str, records: Sequence[Record], actors: Actors, options: 
 
 def save_baseline(folder: Path, baseline: Baseline, manifest: Manifest) -> None:
     """Write a baseline as a model folder: JSON and, where it has arrays, safetensors."""
-    from safetensors.numpy import save_file
-
     state, arrays = baseline.state()
     folder.mkdir(parents=True, exist_ok=True)
     with writing(folder / CONFIG_FILE) as stream:
@@ -316,6 +317,8 @@ def save_baseline(folder: Path, baseline: Baseline, manifest: Manifest) -> None:
     with writing(folder / STATE_FILE) as stream:
         json.dump(state, stream, ensure_ascii=False)
     if arrays:
+        from safetensors.numpy import save_file
+
         save_file(arrays, folder / WEIGHTS_FILE)
     write_checksums(folder)
 
@@ -326,9 +329,6 @@ def load_baseline(folder: Path, manifest: Manifest) -> Baseline:
     Raises:
         UserError: If it is broken or of an unknown kind.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
     if manifest.architecture not in BY_NAME:
         raise UserError(
             f"{folder}: found architecture {manifest.architecture!r}; allowed: slots, pair, {', '.join(BY_NAME)}"
@@ -336,7 +336,19 @@ def load_baseline(folder: Path, manifest: Manifest) -> Baseline:
     verify_checksums(folder)
     try:
         state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
-        arrays = load_file(folder / WEIGHTS_FILE) if (folder / WEIGHTS_FILE).exists() else {}
-        return BY_NAME[manifest.architecture].restore(state, arrays)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise UserError(f"{folder}: broken model: {error}") from error
+        return BY_NAME[manifest.architecture].restore(state, _read_arrays(folder / WEIGHTS_FILE))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder}: broken model: {first_line(error)}") from error
+
+
+def _read_arrays(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    from safetensors import SafetensorError  # the base install lacks it, and a baseline without arrays needs it not
+    from safetensors.numpy import load_file
+
+    try:
+        arrays: dict[str, Any] = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+    return arrays

@@ -13,7 +13,7 @@ from tristance.data.records import Record
 from tristance.models import hub
 from tristance.models.encoding import actor_item, record_item
 from tristance.models.manifest import Manifest
-from tristance.models.predictions import Prediction, Scores, to_predictions
+from tristance.models.predictions import Prediction, Scores, scattered, to_predictions
 from tristance.models.registry import Scorer, load_scorer
 
 
@@ -103,15 +103,24 @@ class StanceClassifier:
     def score_records(
         self, records: Sequence[Record], *, batch_size: int = 32, progress: bool = False, tempered: bool = True
     ) -> Scores:
-        """Probabilities for records: for their targets, or for the actors where they have none.
+        """Probabilities for records: for the actors, or for the targets where they have some.
+
+        Records need not share their slots: what a sentence is not asked about is NaN there.
 
         Raises:
-            UserError: If the records do not share their slots.
+            UserError: If the model knows no actors and a record has no targets.
         """
         if not self.actors and any(not record.targets for record in records):
             raise UserError("this model was trained on targets alone; allowed: records with targets")
         items = [record_item(record, self.actors) for record in records]
-        scores = self.scorer.score(items, batch_size, progress)
+        by_slots: dict[tuple[str, ...], list[int]] = {}
+        for number, item in enumerate(items):
+            by_slots.setdefault(tuple(slot.id for slot in item.slots), []).append(number)
+        parts = [
+            (numbers, self.scorer.score([items[number] for number in numbers], batch_size, progress))
+            for numbers in by_slots.values()
+        ]
+        scores = parts[0][1] if len(parts) == 1 else scattered(parts, len(items))
         return scores.tempered(self.manifest.temperature) if tempered else scores
 
     def push_to_hub(self, repo_id: str, *, private: bool | None = None, token: str | None = None) -> str:

@@ -53,10 +53,12 @@ def actor_item(text: str, actors: Actors, passing: Actors | None = None) -> Item
 
 
 def record_item(record: Record, actors: Actors) -> Item:
-    """A record's sentence with its own targets as slots or, where it has none, the actors."""
+    """A record's sentence with the actors as slots; one with targets has those, and the actors it is labelled for."""
+    item = actor_item(record.text, actors)
     if not record.targets:
-        return actor_item(record.text, actors)
-    return Item(record.text, tuple(Slot(target.id, target.name, _span(target)) for target in record.targets))
+        return item
+    labelled = tuple(slot for slot in item.slots if slot.id in record.stance)
+    return Item(record.text, labelled + tuple(Slot(target.id, target.name, _span(target)) for target in record.targets))
 
 
 def _span(target: Target) -> tuple[int, int] | None:

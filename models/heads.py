@@ -90,30 +90,39 @@ def multitask_loss(
     assert output.stance_logits is not None
     assert output.holder_logits is not None
     assert output.sentiment_logits is not None
-    allowed = labels["stance_allowed"][:, None, :]
+    allowed = labels["stance_allowed"][:, None, :].expand_as(output.stance_logits)
     stance = output.stance_logits.masked_fill(~allowed, torch.finfo(output.stance_logits.dtype).min)
-    smooth = label_smoothing if bool(allowed.all()) else 0.0  # smoothing towards a forbidden label would be infinite
     parts = {
-        "stance": (stance, labels["stance_labels"], class_weights, smooth),
-        "holder": (output.holder_logits, labels["holder_labels"], None, 0.0),
-        "sentiment": (output.sentiment_logits, labels["sentiment_labels"], None, label_smoothing),
+        "stance": _masked_cross_entropy(stance, labels["stance_labels"], allowed, class_weights, label_smoothing),
+        "holder": _masked_cross_entropy(output.holder_logits, labels["holder_labels"]),
+        "sentiment": _masked_cross_entropy(
+            output.sentiment_logits, labels["sentiment_labels"], smoothing=label_smoothing
+        ),
     }
-    total = output.stance_logits.new_zeros(())
-    for task, (logits, target, weight, smoothing) in parts.items():
-        total = total + task_weights.get(task, 1.0) * _masked_cross_entropy(logits, target, weight, smoothing)
-    return total
+    return torch.stack([task_weights.get(task, 1.0) * part for task, part in parts.items()]).sum()
 
 
-def _masked_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor | None, smoothing: float) -> Tensor:
-    if not bool((target != MASKED).any()):
+def _masked_cross_entropy(
+    logits: Tensor,
+    target: Tensor,
+    allowed: Tensor | None = None,
+    weight: Tensor | None = None,
+    smoothing: float = 0.0,
+) -> Tensor:
+    """Weighted mean over what is not `MASKED`; the smoothed share is spread over the allowed labels alone."""
+    known = target != MASKED
+    if not bool(known.any()):
         return logits.clamp(-1, 1).sum() * 0.0  # keeps every head in the graph, which data-parallel training needs
-    return nn.functional.cross_entropy(
-        logits.reshape(-1, logits.shape[-1]).float(),
-        target.reshape(-1),
-        weight,
-        ignore_index=MASKED,
-        label_smoothing=smoothing,
-    )
+    gold, chosen = target[known], logits[known].float()
+    loss = nn.functional.cross_entropy(chosen, gold, reduction="none")
+    if smoothing:
+        spread = torch.ones_like(chosen) if allowed is None else allowed[known].float()
+        even = -(chosen.log_softmax(-1) * spread).sum(-1) / spread.sum(-1)
+        loss = (1 - smoothing) * loss + smoothing * even
+    if weight is None:
+        return loss.mean()
+    weights = weight[gold]
+    return (loss * weights).sum() / weights.sum()
 
 
 def stance_names() -> dict[str, Any]:

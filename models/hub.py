@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from tristance.data.errors import UserError
+from tristance.data.errors import UserError, first_line
 
 NAME: Final = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 """`owner/model`, or the bare name of one of the oldest models."""
@@ -51,4 +51,4 @@ def _reason(error: BaseException) -> str:
     """The first cause in a line: what stands above it speaks of caches."""
     while error.__cause__ is not None:
         error = error.__cause__
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return first_line(error)

@@ -12,7 +12,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoConfig, PreTrainedModel
 
-from tristance.data.errors import UserError
+from tristance.data.errors import UserError, first_line
 from tristance.data.labels import FREE_HOLDERS, SENTIMENTS, STANCES
 from tristance.models import backbone as backbones
 from tristance.models import encoding as encodings
@@ -22,7 +22,7 @@ from tristance.models.heads import StanceOutput
 from tristance.models.manifest import Manifest, verify_checksums, write_checksums
 from tristance.models.predictions import Floats, Scores
 from tristance.models.registry import ModelConfig
-from tristance.models.slots import SlotsModel, first_position
+from tristance.models.slots import RELATIVE_FAMILIES, SlotsModel, first_position
 
 WEIGHTS_FILE = "model.safetensors"
 
@@ -35,10 +35,12 @@ def build_network(config: ModelConfig) -> PreTrainedModel:
     """
     inner = backbones.load_config(config.backbone)
     reach = inner.max_position_embeddings - first_position(inner)
-    if config.max_tokens > reach:
+    if config.max_tokens >= reach:  # a slot may stand one behind the last token
         raise UserError(
-            f"model.max_tokens: found {config.max_tokens}; allowed: at most {reach}, the backbone's positions"
+            f"model.max_tokens: found {config.max_tokens}; allowed: less than the backbone's {reach} positions"
         )
+    if config.slots.attention == "full" and inner.model_type in RELATIVE_FAMILIES:
+        raise UserError(f"model.slots.attention: found full; allowed for {inner.model_type}: isolated")
     if config.architecture == "pair":
         return pair.from_backbone(config.backbone, layers=config.layers, head_dropout=config.dropout)
     return SlotsModel.from_backbone(
@@ -83,7 +85,7 @@ def load_network(folder: Path, architecture: str) -> PreTrainedModel:
                 folder, config=config, use_safetensors=True, output_loading_info=True
             )
     except Exception as error:
-        raise UserError(f"{folder}: broken model: {str(error).strip().splitlines()[0]}") from error
+        raise UserError(f"{folder}: broken model: {first_line(error)}") from error
     wrong = sorted([*info["missing_keys"], *info["unexpected_keys"]])
     if wrong:
         raise UserError(f"{folder}: broken model: weights do not fit the config, for example {wrong[0]}")
@@ -102,9 +104,8 @@ def pick_device(device: str) -> torch.device:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"device {device}: cannot be used: {reason}; allowed: auto, cpu, or a GPU that is there"
+            f"device {device}: cannot be used: {first_line(error)}; allowed: auto, cpu, or a GPU that is there"
         ) from error
     return torch.device(device)
 

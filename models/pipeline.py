@@ -23,27 +23,35 @@ class StancePipeline(Pipeline):
     _load_image_processor: Any = False
     _load_feature_extractor: Any = False
 
-    def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-        return kwargs, {}, {}
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.manifest = Manifest(**self.model.config.tristance)
+        self.actors = self.manifest.known_actors()
+        self.encoding = encodings.build(
+            self.manifest.architecture, raw_tokenizer(self.tokenizer), self.manifest.encoding
+        )
 
-    def _manifest(self) -> Manifest:
-        return Manifest(**self.model.config.tristance)
+    def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        if kwargs:
+            raise TypeError(f"the stance pipeline: found {', '.join(kwargs)}; allowed: batch_size, num_workers")
+        return {}, {}, {}
 
     def preprocess(self, input_: str, **_: Any) -> dict[str, Any]:
-        """The sentence as an item of the model's actors, encoded."""
-        manifest = self._manifest()
-        encoding = encodings.build(manifest.architecture, raw_tokenizer(self.tokenizer), manifest.encoding)
-        arrays = encoding([actor_item(input_, manifest.known_actors())])
-        return {"text": input_, "features": {name: torch.from_numpy(array) for name, array in arrays.items()}}
+        """The sentence as an item of the model's actors, tokenized."""
+        (features,) = self.encoding.tokenize([actor_item(input_, self.actors)])
+        return {"text": input_, "features": features}
 
     def _forward(self, input_tensors: Any, **_: Any) -> Any:
-        return {"text": input_tensors["text"], "output": self.model(**input_tensors["features"])}
+        features = input_tensors["features"]  # one sentence's or, as nothing in it is a tensor, a plain list of a batch's
+        arrays = self.encoding.pad(features if isinstance(features, list) else [features])
+        output = self.model(**{name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()})
+        parts = NetworkScorer.probabilities(output, self.manifest.stance_labels)
+        return {"text": input_tensors["text"], **dict(zip(("stance", "holder", "sentiment"), parts, strict=True))}
 
     def postprocess(self, model_outputs: Any, **_: Any) -> dict[str, Any]:
-        """Labels and probabilities."""
-        manifest = self._manifest()
-        parts = NetworkScorer.probabilities(model_outputs["output"], manifest.stance_labels)
-        scores = Scores(manifest.known_actors().ids, *parts).tempered(manifest.temperature)
+        """Labels and probabilities of one sentence: transformers has taken the batch apart."""
+        parts = {name: model_outputs[name] for name in ("stance", "holder", "sentiment")}
+        scores = Scores(self.actors.ids, **parts).tempered(self.manifest.temperature)
         return to_predictions([model_outputs["text"]], scores)[0].as_dict()
 
 

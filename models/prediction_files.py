@@ -17,7 +17,7 @@ from tristance.data.records import Record
 from tristance.models.classifier import StanceClassifier
 from tristance.models.predictions import to_predictions
 
-STDOUT = "-"
+STDIN = STDOUT = "-"
 WINDOW = 2048
 """Rows held in memory at a time; within them batches are of like length."""
 
@@ -54,7 +54,8 @@ def predict_stream(
         classifier: The model.
         rows: Records, and the faults of rows that are none.
         output: JSONL file, written beside and renamed; `-` for standard output.
-        rejects: JSONL file for the faults; beside the output if None. Only written if there are any.
+        rejects: JSONL file for the faults; beside the output if None. Only there if there are any: one that an earlier
+            run left is removed.
         strict: Raise the first fault instead.
         batch_size: Sentences a step.
         progress: Show rows and rate on standard error.
@@ -78,6 +79,8 @@ def predict_stream(
             predicted += len(good)
         if not predicted:
             raise DataError(faults.first) if faults.count else UserError("no sentences; allowed: at least one")
+    if where and not faults.count:
+        Path(where).unlink(missing_ok=True)
     return Counts(predicted, faults.count, where if faults.count else None)
 
 
@@ -107,6 +110,8 @@ def _row(record: Record, predicted: dict[str, Any], *, targets: bool) -> dict[st
             {**target, "stance": labels[0][target["id"]], "holder": labels[1][target["id"]]}
             for target in given["targets"]
         ]
+    if "gold" in given:  # labels beside it are what an earlier model predicted
+        gold = given["gold"]
     return given | predicted | ({"gold": gold} if gold else {})
 
 
@@ -136,11 +141,11 @@ def _watched(rows: Iterable[Record | Fault], shown: bool) -> Iterator[Record | F
             bar.advance(task)
 
 
-def require_outputs(output: str | Path, rejects: str | Path | None) -> str | None:
+def require_outputs(output: str | Path, rejects: str | Path | None, source: str | Path = STDIN) -> str | None:
     """Refuse places that cannot be written, before there is anything to write; gives the place of the rejects.
 
     Raises:
-        UserError: If one is a folder or no .jsonl file, or both are one file.
+        UserError: If one is a folder, no .jsonl file, or the file that is read; or both are one file.
     """
     output = str(output)
     where = str(rejects) if rejects else f"{output}.rejects.jsonl" if output != STDOUT else None
@@ -151,6 +156,8 @@ def require_outputs(output: str | Path, rejects: str | Path | None) -> str | Non
             raise UserError(f"{place}: is a folder; allowed: a .jsonl file")
         if Path(place).suffix not in (".jsonl", ".ndjson"):
             raise UserError(f"{place}: found the ending {Path(place).suffix!r}; allowed: .jsonl")
+        if source != STDIN and Path(place).resolve() == Path(source).resolve():
+            raise UserError(f"{place}: is the file that is read; allowed: another file")
     if where is not None and Path(where).resolve() == Path(output).resolve():
         raise UserError(f"{where}: is asked to hold predictions and rejects; allowed: two files")
     return where

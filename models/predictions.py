@@ -138,6 +138,27 @@ def to_predictions(texts: Sequence[str], scores: Scores) -> list[Prediction]:
     return predictions
 
 
+def scattered(parts: Sequence[tuple[Sequence[int], Scores]], count: int) -> Scores:
+    """One table of N sentences from parts with different slots: NaN where a sentence has no such slot.
+
+    Args:
+        parts: Row numbers, and the scores of those rows.
+        count: N.
+    """
+    slots = tuple(dict.fromkeys(slot for _, scores in parts for slot in scores.slots))
+    stance = np.full((count, len(slots), len(STANCES)), np.nan, np.float32)
+    holder = np.full((count, len(slots), len(FREE_HOLDERS) + len(slots)), np.nan, np.float32)
+    sentiment = np.empty((count, len(SENTIMENTS)), np.float32)
+    for rows, scores in parts:
+        columns = [slots.index(slot) for slot in scores.slots]
+        labels = [*range(len(FREE_HOLDERS)), *(len(FREE_HOLDERS) + column for column in columns)]
+        stance[np.ix_(rows, columns)] = scores.stance
+        holder[np.ix_(rows, columns)] = 0.0  # whoever is no slot of the sentence holds nothing in it
+        holder[np.ix_(rows, columns, labels)] = scores.holder
+        sentiment[rows] = scores.sentiment
+    return Scores(slots, stance, holder, sentiment)
+
+
 def from_labels(rows: Sequence[Mapping[str, Any]], slots: tuple[str, ...]) -> Scores:
     """Scores from rows with labels and, where they have them, `probabilities` as `Prediction.as_dict` writes them.
 

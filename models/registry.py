@@ -25,7 +25,7 @@ class SlotOptions(Section):
     they see each other too."""
     place: Literal["mention", "end"] = "mention"
     """Position given to a slot: `mention`, that of its first mention (by the alias lexicon, or the target's span);
-    `end`, behind the sentence."""
+    `end`, behind the sentence (always so for DeBERTa, which has no positions to give)."""
     anonymous: bool = False
     """Target-blind: every slot reads the same word instead of its name, so all actors get one answer. A baseline."""
 

@@ -111,7 +111,7 @@ class SlotsModel(PreTrainedModel):
         if self.config.backbone["model_type"] in RELATIVE_FAMILIES:
             sentence, states = self._read_apart(words, attention_mask, slots)
         else:
-            sentence, states = self._read_together(words, attention_mask, slots, slot_positions, slot_mask)
+            sentence, states = self._read_together(words, attention_mask, slots, slot_positions, slot_mask & slot_core)
         return StanceOutput(
             stance_logits=self.stance(states),
             holder_logits=self.extra.holder(sentence, states, slot_core),
@@ -139,7 +139,7 @@ class SlotsModel(PreTrainedModel):
         return state[:, 0], state[:, tokens:]
 
     def _visible(self, sentence: Tensor, slot_mask: Tensor) -> Tensor:
-        """Who sees whom, `[B, T + S, T + S]`: everybody the sentence; a slot itself (and all others under `full`)."""
+        """Who sees whom, `[B, T + S, T + S]`: all the sentence; a slot itself; under `full` all see the core slots."""
         batch, tokens = sentence.shape
         count = slot_mask.shape[1]
         visible = torch.zeros(batch, tokens + count, tokens + count, dtype=torch.bool, device=sentence.device)

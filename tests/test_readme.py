@@ -23,7 +23,7 @@ def test_the_readme_has_commands_and_python():
 @pytest.fixture
 def stand_ins(trained, small_corpus, tmp_path, cli):
     """What the README's names stand for in a test."""
-    (tmp_path / "news.txt").write_text("Lavrov told the West that its era of domination was over.\nIt rained in Oslo.\n")
+    (tmp_path / "news.txt").write_text("Lavrov told the West that its era was over.\nIt rained in Oslo.\n")
     cli("predict", trained.model, small_corpus.test, "-o", tmp_path / "llm.jsonl")
     return {
         "runs/base/13/model": trained.model,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
 
+from tristance.data.fetch import SETS
 from tristance.data.files import writing
 from tristance.models.backbone import BUNDLED, BUNDLED_SOURCE
 from tristance.models.registry import BASELINES
@@ -46,12 +47,14 @@ def write_card(run: Run, config: Config, content: Mapping[str, Any]) -> None:
         f"---\n{yaml.safe_dump(_metadata(config, content, split), sort_keys=False, allow_unicode=True)}---",
         f"# {config.name}, seed {run.seed}",
         config.description,
-        USE.format(folder=run.model.name),
-        f"## Results on {split}\n\n{_table(content[split])}\n\n95 % bootstrap intervals, clustered by document. "
+        USE.format(folder=run.model),
+        f"## Results on {split}\n\n{_table(content[split])}\n\n{content[split]['interval']['level']:.0%} bootstrap "
+        "intervals, clustered by document. "
         f"F_avg is the mean F1 of favor and against. Temperatures, from validation: {_temperatures(content, split)}.",
         f"## Training\n\nArchitecture `{config.model.architecture}`{_backbone(config)}; seed {run.seed}; "
         f"{provenance['seconds'].get('train', 0):.0f} s of training on {provenance['hardware']['processor']}; "
         f"commit `{provenance['commit']}`.\n\n{_data(provenance['data'])}",
+        *_licences(config),
     ]
     with writing(run.model / "README.md") as stream:
         stream.write("\n\n".join(part for part in parts if part) + "\n")
@@ -110,6 +113,14 @@ def _backbone(config: Config) -> str:
     if config.model.architecture in BASELINES:
         return ""
     return f" on `{BUNDLED_SOURCE if config.model.backbone == BUNDLED else config.model.backbone}`"
+
+
+def _licences(config: Config) -> Iterator[str]:
+    """On what terms the public sets stand that the model was trained on."""
+    for name in dict.fromkeys(name for stage in config.stages for name in stage.sources):
+        known = SETS.get(config.data.sources[name].format)
+        if known:
+            yield f"Source {name}: {known.title}. Licence: {known.licence}."
 
 
 def _data(fingerprints: Mapping[str, Any]) -> str:

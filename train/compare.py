@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from tristance.data.errors import UserError, shorten
@@ -16,7 +17,12 @@ from tristance.train.config import difference, flatten, is_shipped
 from tristance.train.evaluation import metrics as evaluations
 from tristance.train.runs import NOT_THE_EXPERIMENT, Run, find_runs
 
-OVERALL: Final = ("mean.F_avg", "worst.F_avg", "joint_accuracy", "holder.macro_F1", "sentiment.macro_F1", "mean.ece")
+OVERALL: Final = (
+    *("mean.F_avg", "worst.F_avg", "joint_accuracy", "holder.macro_F1", "holder.end_to_end"),
+    *("sentiment.macro_F1", "mean.ece"),
+)
+SOURCES: Final = ("predictions", "model", "data")
+"""Keys of an evaluation's config: what was scored on what."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +31,10 @@ class Experiment:
 
     name: str
     runs: tuple[Run, ...]
+    trained: bool
+    """Whether training made it; if not, it is an evaluation of a model or of a file of predictions."""
     config: Mapping[str, Any]
-    """Dotted keys; without seeds and places."""
+    """Dotted keys, without seeds and places; of an evaluation, its `SOURCES`."""
     figures: Mapping[str, tuple[float, ...]]
     """Values of each figure over the runs."""
     seconds: tuple[float, ...]
@@ -39,8 +47,10 @@ class Comparison:
     split: str
     experiments: tuple[Experiment, ...]
     differs: tuple[str, ...]
-    """Dotted config keys in which they differ."""
+    """Dotted config keys in which the trained ones differ, and the sources of the others."""
     slots: tuple[str, ...]
+    primary: tuple[str, ...]
+    """Figures that the trained ones were chosen by, else all: one, unless their configs disagree."""
 
 
 def compare_experiments(paths: Sequence[str | Path], split: str = "validation") -> Comparison:
@@ -54,21 +64,32 @@ def compare_experiments(paths: Sequence[str | Path], split: str = "validation") 
         UserError: If a folder holds no run, a run lacks the split, or they were scored on different rows.
     """
     runs = {run.folder.resolve(): run for path in paths for run in find_runs(path)}
-    by_name: dict[Path, list[Run]] = {}
-    for folder, run in runs.items():
-        by_name.setdefault(folder.parent, []).append(run)
+    by_name: dict[tuple[Path, str], list[Run]] = {}
+    for run in runs.values():
+        by_name.setdefault(_named(run), []).append(run)
     experiments = tuple(_experiment(group, split) for group in by_name.values())
     _require_same_rows(list(runs.values()), split)
-    every = dict.fromkeys(key for experiment in experiments for key in experiment.config)
-    differs = tuple(key for key in every if len({repr(each.config.get(key)) for each in experiments}) > 1)
+    trained = [each for each in experiments if each.trained]
+    every = dict.fromkeys(key for each in trained for key in each.config)
+    differs = [key for key in every if len({repr(each.config.get(key)) for each in trained}) > 1]
+    differs += [key for key in SOURCES if any(key in each.config for each in experiments if not each.trained)]
+    chosen = [run for each in trained or experiments for run in each.runs]
+    primary = dict.fromkeys(run.metrics()[split]["primary"]["name"] for run in chosen)
     slots = tuple(dict.fromkeys(slot for run in runs.values() for slot in run.metrics()[split]["slots"]))
-    return Comparison(split, experiments, differs, slots)
+    return Comparison(split, experiments, tuple(differs), slots, tuple(primary))
+
+
+def _named(run: Run) -> tuple[Path, str]:
+    """Where an experiment's seeds lie, and its name; an evaluation that lies in its run belongs to the run's seeds."""
+    folder, config = run.folder.resolve().parent, run.config()
+    if "stages" in config:
+        return folder, run.experiment
+    return folder.parent.parent if folder.name == "evaluations" else folder, config.get("name", run.experiment)
 
 
 def _experiment(runs: Sequence[Run], split: str) -> Experiment:
     values: dict[str, list[float]] = {}
-    config = runs[0].config()
-    trained = "stages" in config
+    trained = "stages" in runs[0].config()
     if trained:
         _require_same_config(runs)
     for run in runs:
@@ -76,21 +97,42 @@ def _experiment(runs: Sequence[Run], split: str) -> Experiment:
         if split not in content:
             found = ", ".join(name for name in ("validation", "test") if name in content)
             raise UserError(f"{run.folder}: has no {split} results; allowed: --split {found}")
-        if split == "test" and trained and not is_shipped(run.config()):
+        behind = _trained_behind(run)
+        if split == "test" and behind and not is_shipped(behind.config()):
             raise UserError(
-                f"{run.folder}: its config is not a shipped one; "
+                f"{behind.folder}: its config is not a shipped one; "
                 "allowed: --split validation (choose by validation, report test once)"
             )
         for name, figure in evaluations.flatten(content[split]).items():
             if figure["value"] is not None:
                 values.setdefault(name, []).append(figure["value"])
     return Experiment(
-        runs[0].experiment,
+        _named(runs[0])[1],
         tuple(runs),
-        flatten(_experiment_keys(runs[0])),
+        trained,
+        flatten(_experiment_keys(runs[0])) if trained else _sources(runs),
         {name: tuple(found) for name, found in values.items()},
         tuple(seconds for run in runs if (seconds := run.provenance()["seconds"].get("train")) is not None),
     )
+
+
+def _trained_behind(run: Run) -> Run | None:
+    """The trained run whose figures these are: itself or, of an evaluation, that of its model or predictions."""
+    config = run.config()
+    if "stages" in config:
+        return run
+    places = [run.folder.resolve().parent.parent]  # RUN/evaluations/x, wherever RUN has moved to
+    if source := config.get("model") or config.get("predictions"):
+        places += [Path(source), *Path(source).parents[:2]]  # RUN, RUN/model, RUN/predictions/test.parquet
+    found = (Run(place) for place in places if Run(place).config_file.is_file())
+    return next((each for each in found if "stages" in each.config()), None)
+
+
+def _sources(runs: Sequence[Run]) -> dict[str, Any]:
+    """What was scored on what, over all runs of an evaluation."""
+    configs = [run.config() for run in runs]
+    found = {key: list(dict.fromkeys(each[key] for each in configs if key in each)) for key in SOURCES}
+    return {key: values for key, values in found.items() if values}
 
 
 def _require_same_rows(runs: Sequence[Run], split: str) -> None:
@@ -133,6 +175,7 @@ def table(comparison: Comparison) -> Table:
     shown = Table(
         title=f"Comparison on {comparison.split}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
     )
+    shown.caption_justify = "left"
     shown.add_column("")
     for experiment in comparison.experiments:
         shown.add_column(experiment.name, justify="right")
@@ -147,13 +190,15 @@ def table(comparison: Comparison) -> Table:
             f"[bold]{_mean_sd(e.figures.get(name))}[/bold]" if number in best[name] else _mean_sd(e.figures.get(name))
             for number, e in enumerate(comparison.experiments)
         ]
-        shown.add_row(name, *cells)
+        shown.add_row(f"{name} *" if name in comparison.primary else name, *cells)
+    shown.caption = "* the primary figure"
     shown.add_row("training seconds", *(_mean_sd(each.seconds, 1, 0) for each in comparison.experiments))
     return shown
 
 
 def _names(comparison: Comparison) -> list[str]:
-    return [*OVERALL[:2], *(f"{slot}.F_avg" for slot in comparison.slots), *OVERALL[2:]]
+    names = [*OVERALL[:2], *(f"{slot}.F_avg" for slot in comparison.slots), *OVERALL[2:]]
+    return list(dict.fromkeys([*comparison.primary, *names]))
 
 
 def _best(comparison: Comparison, name: str) -> list[int]:
@@ -174,4 +219,6 @@ def _mean_sd(values: Sequence[float] | None, scale: float = 100, digits: int = 1
 
 
 def _said(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    """A value in a cell; a place as it is called from here."""
+    values = value if isinstance(value, list) else [value]
+    return escape(", ".join(str(each).removeprefix(f"{Path.cwd()}/") for each in values))

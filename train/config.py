@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails
 
-from tristance.data.errors import UserError, shorten
+from tristance.data.errors import UserError, first_line, shorten
 from tristance.data.sections import Section
 from tristance.data.sources import SPLITS, ActorsConfig, DataConfig
 from tristance.models.registry import BASELINES, ModelConfig
@@ -48,7 +48,7 @@ class TrainConfig(Section):
     """Sentences a step when scoring."""
     gradient_accumulation: int = Field(1, ge=1)
     """Steps whose gradients are added before the weights move."""
-    learning_rate: float = Field(1e-4, gt=0)
+    learning_rate: float = Field(3e-4, gt=0)
     """Peak learning rate of AdamW."""
     layer_decay: float = Field(1.0, gt=0, le=1)
     """Factor on the learning rate from each backbone layer to the one below; 1 trains all layers alike."""
@@ -71,7 +71,7 @@ class TrainConfig(Section):
     """Stop after so many epochs without a better primary metric on validation; null never stops early."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Arithmetic of the forward and backward pass."""
-    freeze: int = Field(0, ge=0)
+    freeze: int = Field(1, ge=0)
     """Freeze the embeddings and the lowest `freeze - 1` layers: 0 trains all, 1 freezes the embeddings alone."""
     device: Literal["auto", "cpu"] = "auto"
     """`auto` is a GPU where there is one."""
@@ -83,7 +83,8 @@ class StageConfig(Section):
     name: str = Field("main", pattern=r"^[\w.-]+$")
     """Name of the stage, and of its folder."""
     sources: tuple[str, ...] = ("corpus",)
-    """Data sources whose training splits are mixed, and whose validation splits choose the checkpoint."""
+    """Data sources whose training splits are mixed. The first one's validation split chooses the checkpoint, and in the
+    last stage it is the one that the experiment is judged by."""
     train: dict[str, Any] = Field(default_factory=dict)
     """Keys of `train` that differ in this stage alone."""
 
@@ -168,14 +169,14 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
             own = OmegaConf.to_container(OmegaConf.from_dotlist([override]))
         except (OmegaConfBaseException, yaml.YAMLError) as error:
             raise UserError(
-                f"override {override!r}: {_first_line(error)}; allowed: key=value, the value in YAML"
+                f"override {override!r}: {first_line(error)}; allowed: key=value, the value in YAML"
             ) from error
         merged = _merge(merged, own, COMMAND_LINE)
     try:
         content = OmegaConf.to_container(merged, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError(
-            f"{_origin(error.full_key or '', origins, path)}: {error.full_key}: {_first_line(error)}"
+            f"{_origin(error.full_key or '', origins, path)}: {error.full_key}: {first_line(error)}"
         ) from error
     try:
         return Config.model_validate(content)
@@ -229,7 +230,7 @@ def _merge(base: DictConfig, own: Any, origin: str) -> DictConfig:
     try:
         merged = OmegaConf.merge(base, OmegaConf.create(own))
     except OmegaConfBaseException as error:
-        raise UserError(f"{origin}: {error.full_key}: {_first_line(error)}") from error
+        raise UserError(f"{origin}: {error.full_key}: {first_line(error)}") from error
     assert isinstance(merged, DictConfig)
     return merged
 
@@ -242,10 +243,6 @@ def _clashes(base: Any, own: Any, prefix: str = "") -> Iterator[tuple[str, Any, 
             yield from _clashes(there, here, f"{prefix}{key}.")
         elif isinstance(there, dict | list) and isinstance(here, dict | list) and type(there) is not type(here):
             yield f"{prefix}{key}", here, "a list" if isinstance(there, list) else "keys and values"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
 
 
 def _find(path: Path) -> Path:

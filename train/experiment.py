@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,9 +18,11 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel, TrainerCallback, set_seed
 
 from tristance.data.actors import Actors
-from tristance.data.errors import UserError
+from tristance.data.checks import check
+from tristance.data.errors import DataError, UserError
+from tristance.data.labels import STANCES
 from tristance.data.records import Record
-from tristance.data.sources import Corpus, load_corpus
+from tristance.data.sources import Corpus, actors_fingerprint, load_corpus
 from tristance.models.backbone import load_config, load_tokenizer, quiet
 from tristance.models.baselines import fit_baseline, save_baseline
 from tristance.models.classifier import StanceClassifier
@@ -60,6 +62,8 @@ class Setting:
     actors: Actors
     corpora: Mapping[str, Corpus]
     console: Console
+    baselines: dict[str, StanceClassifier] = field(default_factory=dict)
+    """Filled by the first run that is evaluated."""
 
     def final(self) -> Corpus:
         """The source that the experiment is judged by: the first of its last stage."""
@@ -67,8 +71,8 @@ class Setting:
 
     def stance_labels(self) -> tuple[str, ...]:
         """The labels that the trained model may give: those of its last stage."""
-        sources = [self.corpora[name] for name in self.config.stages[-1].sources]
-        return max((source.stance_labels for source in sources), key=len)
+        found = {label for name in self.config.stages[-1].sources for label in self.corpora[name].stance_labels}
+        return tuple(label for label in STANCES if label in found)
 
 
 def run_experiment(config: Config, *, again: bool = False, console: Console | None = None) -> Result:
@@ -105,6 +109,8 @@ def prepare(config: Config, console: Console) -> Setting:
             console.print(f"warning: {fault}", highlight=False, markup=False)
         if len(corpus.warnings) > 3:
             console.print(f"warning: and {len(corpus.warnings) - 3} more of source {corpus.name}", highlight=False)
+    judged = corpora[config.stages[-1].sources[0]]
+    _refuse_leaks(judged, [corpus for corpus in corpora.values() if corpus is not judged], config.data.check, console)
     if config.model.architecture in NETWORKS:
         load_config(config.model.backbone)
     for tracker in config.tracking:
@@ -117,12 +123,26 @@ def prepare(config: Config, console: Console) -> Setting:
     return Setting(config, actors, corpora, console)
 
 
+def _refuse_leaks(judged: Corpus, others: Sequence[Corpus], checked: str, console: Console) -> None:
+    """Look for sentences of what the experiment is judged by in the training splits of its other sources."""
+    if checked == "ignore" or not others:
+        return
+    train = [record for corpus in others for record in corpus.splits["train"]]
+    faults = check({"train of other sources": train, **{split: judged.splits[split] for split in EVALUATED}})
+    leaks = [fault for fault in faults if fault.kind == "leak" and "train of other sources" in str(fault)]
+    if leaks and checked == "refuse":
+        raise DataError(leaks)
+    for fault in leaks[:3]:
+        console.print(f"warning: {fault}", highlight=False, markup=False)
+
+
 def run_seed(setting: Setting, run: Run, seed: int, *, again: bool = False) -> None:
     """Bring one run to its end."""
     config = setting.config
     with locked(run) if processes.is_first() else contextlib.nullcontext():
         if processes.is_first():
             fingerprints = {name: corpus.fingerprint() for name, corpus in setting.corpora.items()}
+            fingerprints["actors"] = {"all": actors_fingerprint(setting.actors)}
             run.begin(config, fingerprints, again=again)
         if processes.from_first(run.finished):
             setting.console.print(f"{run.folder}: finished before (--again trains it anew)", highlight=False)
@@ -220,7 +240,7 @@ def _train_stage(
 
 
 def _name_trackers(run: Run) -> None:
-    """Tell trackers where this run belongs, by the variables that the Trainer's callbacks read; a user's own win."""
+    """Tell trackers where this run belongs, by the variables that the Trainer's callbacks read."""
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(run.folder / "tensorboard")
     os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{run.folder.parent.parent / 'mlflow.db'}")
     os.environ["MLFLOW_EXPERIMENT_NAME"] = run.experiment
@@ -287,7 +307,8 @@ def _evaluate_run(setting: Setting, run: Run, seed: int) -> None:
     config, judged = setting.config, setting.final()
     classifier = StanceClassifier.from_pretrained(run.model, device=config.train.device)
     content: dict[str, Any] = {"format": FORMAT, "experiment": config.name, "seed": seed, "baselines": {}}
-    baselines = _baselines(setting)
+    baselines = setting.baselines or _baselines(setting)
+    setting.baselines.update(baselines)  # they do not depend on the seed
     for split in EVALUATED:
         records = judged.splits[split]
         if not records:

@@ -12,7 +12,7 @@ from datasets import Dataset
 
 from tristance.data.actors import Actors
 from tristance.data.errors import UserError
-from tristance.data.labels import HELD, SENTIMENTS, STANCES, holder_labels
+from tristance.data.labels import HELD, SENTIMENTS, STANCES, holder_labels, known_holder
 from tristance.data.records import Record
 from tristance.models.encoding import Encoding, Item, record_item
 from tristance.models.heads import MASKED
@@ -46,7 +46,9 @@ def _label_ids(item: Item, record: Record, allowed: Sequence[str]) -> dict[str, 
     gold = [record.labels(slot) for slot in slots]
     return {
         "stance_labels": [_id(stance, STANCES) for stance, _ in gold],
-        "holder_labels": [_id(holder, holders) if stance in HELD else MASKED for stance, holder in gold],
+        "holder_labels": [
+            _id(known_holder(holder, holders), holders) if stance in HELD else MASKED for stance, holder in gold
+        ],
         "sentiment_labels": _id(record.sentiment, SENTIMENTS),
         "stance_allowed": [label in allowed for label in STANCES],
     }

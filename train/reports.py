@@ -22,7 +22,7 @@ from tristance.train.evaluation.metrics import evaluate
 from tristance.train.evaluation.options import EvaluationConfig
 from tristance.train.evaluation.plots import write_plots
 from tristance.train.evaluation.predictions import align, read_predictions, write_predictions
-from tristance.train.runs import FORMAT, Run, write_json
+from tristance.train.runs import FORMAT, Run, locked, write_json
 
 
 def report_of(run: Run) -> tuple[str, dict[str, Any], dict[str, Any]]:
@@ -58,6 +58,7 @@ def evaluate_file(
     labels: Sequence[str] | None = None,
     split: str = "test",
     output: str | None = None,
+    columns: Mapping[str, str] | None = None,
     batch_size: int = 64,
     progress: bool = False,
 ) -> tuple[str, dict[str, Any], Path | None]:
@@ -71,6 +72,7 @@ def evaluate_file(
         labels: The set's stance labels; None to take them from the data.
         split: What the data are: `validation` or `test`.
         output: Run folder to write; beside the model's run, or nowhere, if None.
+        columns: Record field to column of the data, as `read` takes them.
         batch_size: Sentences a step.
         progress: Show a progress bar.
 
@@ -78,17 +80,17 @@ def evaluate_file(
         Title, metrics, and the folder written.
 
     Raises:
-        UserError: For faulty files, or labels that do not fit.
+        UserError: For faulty files, labels that do not fit, or a folder that training or another process needs.
     """
     if not set(labels or ()) <= set(STANCES):
         raise UserError(f"--labels: found {','.join(labels or ())}; allowed: some of {','.join(STANCES)}")
     find_format(data, format_)  # before the model, so that a mistake is told at once
     run = Run(Path(model)) if model and Run(Path(model)).finished else None
     folder = Path(output) if output else run.folder / "evaluations" / Path(data).stem if run else None
-    if folder and (folder / "model").exists():
-        raise UserError(f"{folder}: holds a trained run; allowed: another folder")
+    if folder:
+        _refuse_training(Run(folder))
     classifier = StanceClassifier.from_pretrained(run.model if run else model) if model else None
-    records = load(data, actors=classifier.actors if classifier else Actors.load(), format=format_)
+    records = load(data, actors=classifier.actors if classifier else Actors.load(), format=format_, columns=columns)
     if all(record.sentiment is None and not any(record.labels(slot)[0] for slot in record.slots) for record in records):
         raise UserError(f"{data}: found no labels; allowed: labelled sentences")
     if classifier:
@@ -99,9 +101,27 @@ def evaluate_file(
     options = EvaluationConfig(**run.config().get("evaluation", {})) if run else EvaluationConfig()
     metrics = evaluate(records, scores, options, stance_labels=labels or _labels_of(records))
     if folder:
-        source = {"predictions": predictions} if predictions else {"model": model}
-        _write(Run(folder), split, records, scores, metrics, source | {"data": data})
+        source = {"predictions": predictions, "model": model, "data": data}
+        about = {"name": folder.parent.name, "seeds": [int(folder.name)] if folder.name.isdecimal() else []}
+        if run and not output:
+            about = {"name": f"{run.experiment}@{folder.name}", "seeds": [int(run.seed)]}
+        about |= {key: _place(said) for key, said in source.items() if said}
+        with locked(Run(folder)):
+            _refuse_training(Run(folder))  # again: it may have begun meanwhile
+            _write(Run(folder), split, records, scores, metrics, about)
     return f"{model or predictions} on {data} ({len(records)} sentences)", metrics, folder
+
+
+def _refuse_training(run: Run) -> None:
+    """Keep off a run that was trained, is in training, or was killed and is to go on."""
+    begun = run.config_file.is_file() and "stages" in run.config()
+    if begun or run.model.exists() or (run.folder / "stages").exists():
+        raise UserError(f"{run.folder}: holds a run of training; allowed: another folder")
+
+
+def _place(said: str) -> str:
+    """A file or folder so that it is found from everywhere; a hub name as it is."""
+    return str(Path(said).resolve()) if Path(said).exists() else said
 
 
 def _labels_of(records: Sequence[Record]) -> Sequence[str]:
@@ -112,19 +132,20 @@ def _labels_of(records: Sequence[Record]) -> Sequence[str]:
 
 
 def _write(
-    run: Run, split: str, records: Sequence[Record], scores: Scores, metrics: dict[str, Any], source: Mapping[str, Any]
+    run: Run, split: str, records: Sequence[Record], scores: Scores, metrics: dict[str, Any], about: Mapping[str, Any]
 ) -> None:
     """A run folder without training, which `compare` takes; metrics.json last, as ever."""
     run.folder.mkdir(parents=True, exist_ok=True)
     with writing(run.config_file) as stream:
-        yaml.safe_dump({"name": run.experiment, **source}, stream, sort_keys=False, allow_unicode=True)
+        yaml.safe_dump(dict(about), stream, sort_keys=False, allow_unicode=True)
     write_json(
         run.provenance_file,
         {"data": {"file": {split: {"rows": len(records), "sha256": fingerprint(records)}}}, "seconds": {}},
     )
     write_predictions(run.predictions(split), records, scores, stance_labels=metrics["stance_labels"])
     write_plots(metrics, run.folder / "plots" / split)
+    seed = next(iter(about["seeds"]), None)
     write_json(
         run.metrics_file,
-        {"format": FORMAT, "experiment": run.experiment, "seed": run.seed, "baselines": {}, split: metrics},
+        {"format": FORMAT, "experiment": about["name"], "seed": seed, "baselines": {}, split: metrics},
     )

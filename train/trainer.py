@@ -164,6 +164,7 @@ def training_arguments(
         data_seed=seed,
         report_to=list(tracking),
         project=name.rpartition("-")[0],
+        restore_callback_states_from_checkpoint=training.early_stopping is not None,  # its patience goes on, too
         disable_tqdm=True,
     )
     return TrainingArguments(**(arguments | changes))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tristance.data.errors import Fault, UserError
+from tristance.data.errors import Fault, UserError, first_line
 from tristance.data.formats.rows import Row, plain, require_columns
 
 
@@ -29,7 +29,7 @@ def hub(path: str, columns: Mapping[str, str]) -> Iterator[Row | Fault]:
     try:
         rows = _open(datasets, path)
     except failures as error:
-        raise UserError(f"{path}: cannot be loaded as a data set: {_first_line(error)}") from error
+        raise UserError(f"{path}: cannot be loaded as a data set: {first_line(error)}") from error
     if rows.column_names is not None:
         require_columns(rows.column_names, columns, path)
     names = {
@@ -41,7 +41,7 @@ def hub(path: str, columns: Mapping[str, str]) -> Iterator[Row | Fault]:
             number += 1
             yield Row(number, plain({key: _label(names.get(key), value) for key, value in row.items()}))
     except failures as error:
-        found = f"a row that `datasets` cannot read ({_first_line(error)})"
+        found = f"a row that `datasets` cannot read ({first_line(error)})"
         yield Fault(path, number + 1, None, found, "a whole data set")
 
 
@@ -66,7 +66,3 @@ def _label(feature: Any, value: Any) -> Any:
     if feature is None or not isinstance(value, int):
         return value
     return feature.int2str(value) if value >= 0 else None  # -1 is the hub's way to say "no label"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

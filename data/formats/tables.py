@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tristance.data.errors import Fault, UserError
+from tristance.data.errors import Fault, UserError, first_line
 from tristance.data.formats.lines import Line
 from tristance.data.formats.rows import Row, plain, require_columns
 
@@ -91,7 +91,7 @@ def parquet(path: str, columns: Mapping[str, str]) -> Iterator[Row | Fault]:
     except PermissionError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (pa.ArrowException, OSError) as error:
-        found = f"unreadable Parquet ({str(error).splitlines()[0]})"
+        found = f"unreadable Parquet ({first_line(error)})"
         yield Fault(path, number + 1 if number else None, None, found, "a whole Parquet file")
 
 

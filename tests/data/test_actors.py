@@ -7,6 +7,8 @@ from tristance.data.actors import BUNDLED, Actors
 from tristance.data.errors import UserError
 
 ACTORS = Actors.load()
+X = {"id": "x", "name": "X"}
+RESERVED = ("author", "other", "none", "pooled", "sentiment")
 
 
 def mentioned(text, actors=ACTORS):
@@ -62,6 +64,16 @@ def test_list_round_trip():
         ({"id": "x"}, "a list of actors"),
         ([{"id": "x"}], "actor 1"),
         ([{"id": "x", "name": "X"}, {"name": "Y"}], "actor 2"),
+        ([X | {"aliases": "Oslo"}], r"actors: actor 1 \(x\): aliases: found 'Oslo'; allowed: a list of words"),
+        ([X | {"aliases": None}], "aliases: found None; allowed: a list of words"),
+        ([X | {"aliases": [False, "Oslo"]}], "aliases: found False; allowed: words, in quotes"),
+        ([X | {"aliases": [" "]}], "aliases: found ' '; allowed: words"),
+        ([X | {"alias": ["Oslo"]}], "alias: found 'alias'; allowed: id, name, description, aliases"),
+        ([X | {"name": 7}], "name: found 7; allowed: text"),
+        ([X | {"description": None}], "description: found None; allowed: text"),
+        ([X, X | {"id": "North-Korea"}], r"actor 2 \(North-Korea\): id: found 'North-Korea'; allowed: a small letter"),
+        ([X | {"id": 7}], "id: found 7; allowed: a small letter"),
+        *[([X | {"id": name}], f"id: found '{name}'; allowed: an id that is not reserved") for name in RESERVED],
         ([{"id": "x", "name": "X"}, {"id": "x", "name": "Y"}], "'x' is given to x and to x"),
         ([{"id": "x", "name": "X", "aliases": ["Z"]}, {"id": "y", "name": "Y", "aliases": ["Z"]}], "'Z' is given to"),
     ],

@@ -57,6 +57,14 @@ def test_a_fault_says_where_what_and_what_is_allowed():
     assert str(fault) == "x.jsonl:3: sentiment: found 'glad'; allowed: negative, neutral, positive"
 
 
+def test_a_label_for_an_actor_where_none_is_known():
+    _, (fault,) = parse_record({"text": "A.", "stance": {"west": "favor"}}, (), file="x.jsonl", line=3)
+    assert str(fault) == (
+        "x.jsonl:3: stance.west: found 'west'; "
+        "allowed: none: this model knows no actors, it was trained on targets alone"
+    )
+
+
 @pytest.mark.parametrize(
     ("stance", "holder", "sound"),
     [
@@ -114,6 +122,7 @@ def test_rows_that_are_no_object(row):
         ([{"name": "A", "stance": "neutral", "holder": "west"}], "targets[0].holder"),
         ([{"id": "t", "name": "A"}, {"id": "t", "name": "B"}], "targets"),
         ([{"id": "west", "name": "A"}], "targets"),
+        *[([{"id": name, "name": "A"}], "targets[0].id") for name in ("author", "other", "none", "pooled", "sentiment")],
     ],
 )
 def test_faulty_targets(targets, field):

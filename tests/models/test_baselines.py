@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
@@ -187,6 +188,14 @@ def test_broken_weights_are_said_even_without_checksums(corpus, tmp_path):
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(UserError, match="broken model"):
         load_baseline(tmp_path, manifest)
+
+
+def test_a_baseline_without_arrays_needs_no_safetensors(corpus, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    manifest = Manifest("majority", ACTORS.as_list())
+    save_baseline(tmp_path, fit_baseline("majority", corpus, ACTORS), manifest)
+    assert load_baseline(tmp_path, manifest).slots == ACTORS.ids
 
 
 def test_an_unknown_architecture_is_refused(tmp_path):

@@ -201,6 +201,44 @@ def test_slots_come_with_a_pipeline_of_their_own(trained, first):
     )
 
 
+@pytest.fixture
+def stance_pipeline(trained):
+    from transformers import pipeline
+
+    import tristance.models  # noqa: F401 - registers the task
+
+    return pipeline("stance", model=str(trained.model), device="cpu")
+
+
+def test_the_pipeline_batches(stance_pipeline):
+    sizes = []
+    stance_pipeline.model.register_forward_pre_hook(
+        lambda _, __, inputs: sizes.append(len(inputs["input_ids"])), with_kwargs=True
+    )
+    alone = [stance_pipeline(text) for text in TEXTS]
+    together = stance_pipeline(TEXTS, batch_size=3)
+    assert sizes == [1, 1, 1, 1, 3, 1]
+    for one, other in zip(alone, together, strict=True):
+        assert one["stance"] == other["stance"]
+        for actor, found in one["probabilities"]["stance"].items():
+            assert other["probabilities"]["stance"][actor] == pytest.approx(found, abs=1e-3)
+    assert list(stance_pipeline(text for text in TEXTS)) == alone
+
+
+def test_the_pipeline_reads_actors_and_tokenizer_once(stance_pipeline, monkeypatch):
+    def again(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr(Actors, "from_list", again)
+    monkeypatch.setattr("tristance.models.pipeline.raw_tokenizer", again)
+    assert len(stance_pipeline(TEXTS[:2])) == 2
+
+
+def test_the_pipeline_refuses_what_it_does_not_know(stance_pipeline):
+    with pytest.raises(TypeError, match="found top_k; allowed: batch_size, num_workers"):
+        stance_pipeline(TEXTS[0], top_k=2)
+
+
 def test_masked_labels_count_for_nothing(backbone_of):
     config = ModelConfig(backbone=backbone_of("bert"))
     network, encoding = build_network(config).eval(), build_encoding(config, backbones.load_tokenizer(config.backbone))

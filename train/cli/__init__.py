@@ -81,7 +81,9 @@ def run(command: click.Command, arguments: list[str] | None = None) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted; the same command goes on where it stopped", err=True)
+        words = sys.argv[1:] if arguments is None else arguments
+        goes_on = words[:1] == ["train"] and "--again" not in words
+        click.echo("interrupted" + "; the same command goes on where it stopped" * goes_on, err=True)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit
@@ -93,6 +95,29 @@ def run(command: click.Command, arguments: list[str] | None = None) -> int:
         click.echo(f"error: {said}", err=True)
         return USER_ERROR
     return result if isinstance(result, int) else 0
+
+
+def _columns(_context: click.Context, _parameter: click.Parameter, options: tuple[str, ...]) -> dict[str, str]:
+    columns = {}
+    for option in options:
+        field, equals, name = option.partition("=")
+        if not equals:
+            raise click.BadParameter(
+                f"found {option!r}; allowed: field=name, for example text=sentence", param_hint="--column"
+            )
+        columns[field] = name
+    return columns
+
+
+column_option = click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="FIELD=NAME",
+    callback=_columns,
+    help="Column of a table: --column text=sentence.",
+)
+"""Gives a command `columns`, from record field to column, as `read` takes them."""
 
 
 def console() -> Console:

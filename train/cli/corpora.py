@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tristance.train.cli import column_option
+
 if TYPE_CHECKING:
     from tristance.data.actors import Actors
     from tristance.data.errors import Fault
@@ -24,9 +26,12 @@ def data() -> None:
 @click.option(
     "--format", "format_", default="auto", show_default=True, help="Format of the files, if their endings do not tell."
 )
+@column_option
 @click.option("--actors", "actors_file", help="Actors file.  [default: the bundled one]")
 @click.option("--json", "as_json", is_flag=True, help="Print the faults as JSON lines.")
-def check(files: tuple[str, ...], format_: str, actors_file: str | None, as_json: bool) -> None:
+def check(
+    files: tuple[str, ...], format_: str, columns: dict[str, str], actors_file: str | None, as_json: bool
+) -> None:
     """Report every fault of FILES at once; each file is a split.
 
     Malformed rows, unknown labels, holders where there is none to hold, empty or over-long text, control characters,
@@ -37,7 +42,7 @@ def check(files: tuple[str, ...], format_: str, actors_file: str | None, as_json
 
     from tristance.data.checks import check as check_splits
 
-    splits, faults = _read(files, format_, _actors(actors_file))
+    splits, faults = _read(files, format_, _actors(actors_file), columns)
     faults += check_splits(splits)
     for fault in faults:
         click.echo(json.dumps(asdict(fault), ensure_ascii=False) if as_json else str(fault))
@@ -52,16 +57,24 @@ def check(files: tuple[str, ...], format_: str, actors_file: str | None, as_json
 @click.option(
     "--format", "format_", default="auto", show_default=True, help="Format of the files, if their endings do not tell."
 )
+@column_option
 @click.option("--actors", "actors_file", help="Actors file.  [default: the bundled one]")
 @click.option("--plot", help="Draw it into this .svg or .png file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-def stats(files: tuple[str, ...], format_: str, actors_file: str | None, plot: str | None, as_json: bool) -> None:
+def stats(
+    files: tuple[str, ...],
+    format_: str,
+    columns: dict[str, str],
+    actors_file: str | None,
+    plot: str | None,
+    as_json: bool,
+) -> None:
     """Show the label balance of FILES, taken together, per actor, holder, genre and length."""
     from tristance.data.balance import balance, plot_balance
     from tristance.data.errors import DataError
 
     actors = _actors(actors_file)
-    splits, faults = _read(files, format_, actors)
+    splits, faults = _read(files, format_, actors, columns)
     if faults:
         raise DataError(faults)
     result = balance([record for records in splits.values() for record in records], actors)
@@ -126,7 +139,9 @@ def _actors(path: str | None) -> Actors:
     return Actors.load(path or BUNDLED)
 
 
-def _read(files: tuple[str, ...], format_: str, actors: Actors) -> tuple[dict[str, list[Record]], list[Fault]]:
+def _read(
+    files: tuple[str, ...], format_: str, actors: Actors, columns: dict[str, str] | None = None
+) -> tuple[dict[str, list[Record]], list[Fault]]:
     """Records by file, and the faults of all."""
     from tristance.data.errors import Fault
     from tristance.data.formats import read
@@ -135,7 +150,7 @@ def _read(files: tuple[str, ...], format_: str, actors: Actors) -> tuple[dict[st
     faults: list[Fault] = []
     for file in files:
         splits[file] = []
-        for row in read(file, actors=actors, format=format_):
+        for row in read(file, actors=actors, format=format_, columns=columns):
             if isinstance(row, Fault):
                 faults.append(row)
             else:

@@ -6,6 +6,8 @@ import sys
 
 import click
 
+from tristance.train.cli import column_option
+
 
 @click.command()
 @click.argument("config")
@@ -52,6 +54,7 @@ def train(config: str, overrides: tuple[str, ...], again: bool) -> None:
 @click.option(
     "--format", "format_", default="auto", show_default=True, help="Format of the data, if its ending does not tell."
 )
+@column_option
 @click.option("--predictions", help="Score these predictions (JSONL or parquet) instead of a model's.")
 @click.option("--labels", help="Stance labels of the set, if not all four: favor,against,neutral.")
 @click.option(
@@ -68,6 +71,7 @@ def evaluate(
     model: str | None,
     data_file: str,
     format_: str,
+    columns: dict[str, str],
     predictions: str | None,
     labels: str | None,
     split: str,
@@ -99,6 +103,7 @@ def evaluate(
         labels=tuple(labels.split(",")) if labels else None,
         split=split,
         output=output,
+        columns=columns,
         batch_size=batch_size,
         progress=sys.stderr.isatty(),
     )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
+
+from tristance.train.cli import column_option
 
 
 @click.command()
@@ -18,9 +21,7 @@ import click
 @click.option(
     "--format", "format_", default="auto", show_default=True, help="jsonl, text, csv, tsv, parquet, newsmtsc, dse."
 )
-@click.option(
-    "--column", "columns", multiple=True, metavar="FIELD=NAME", help="Column of a table: --column text=sentence."
-)
+@column_option
 @click.option("--batch-size", default=32, show_default=True, type=click.IntRange(min=1), help="Sentences a step.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda.")
 def predict(
@@ -30,13 +31,13 @@ def predict(
     rejects: str | None,
     strict: bool,
     format_: str,
-    columns: tuple[str, ...],
+    columns: dict[str, str],
     batch_size: int,
     device: str,
 ) -> None:
     """Label every sentence of FILE with MODEL.
 
-    MODEL is a model folder (runs/base/13/model) or a hub name. FILE is .txt (a sentence a line), .jsonl, .csv, .tsv or
+    MODEL is a model folder (runs/base/13/model), a run (runs/base/13) or a hub name. FILE is .txt (a sentence a line), .jsonl, .csv, .tsv or
     .parquet with a `text` column, or - for standard input. It is read in a stream: any size will do.
 
     The output is a record a line, with the input's fields, the predicted labels and all probabilities; labels that the
@@ -50,22 +51,13 @@ def predict(
     from tristance.models.classifier import StanceClassifier
     from tristance.models.prediction_files import predict_stream, require_outputs
 
-    require_outputs(output, rejects)  # before the model, so that a mistake is told at once
+    require_outputs(output, rejects, file)  # before the model, so that a mistake is told at once
     find_format(file, format_)
-    classifier = StanceClassifier.from_pretrained(model, device=device)
-    mapped = dict(_column(column) for column in columns)
-    rows = read(file, actors=classifier.actors, format=format_, columns=mapped)
+    folder = Path(model, "model")  # of a run
+    classifier = StanceClassifier.from_pretrained(folder if folder.is_dir() else model, device=device)
+    rows = read(file, actors=classifier.actors, format=format_, columns=columns)
     counts = predict_stream(
         classifier, rows, output, rejects=rejects, strict=strict, batch_size=batch_size, progress=sys.stderr.isatty()
     )
     if output != "-" or counts.rejected:
         click.echo(counts.said(output), err=True)
-
-
-def _column(option: str) -> tuple[str, str]:
-    field, equals, name = option.partition("=")
-    if not equals:
-        raise click.BadParameter(
-            f"found {option!r}; allowed: field=name, for example text=sentence", param_hint="--column"
-        )
-    return field, name

@@ -109,6 +109,8 @@ def _overall(metrics: Mapping[str, Any]) -> Table:
         "stance and holder right, where held": "holder.end_to_end",
         "mean calibration error": "mean.ece",
     }
+    if metrics["primary"]["name"] not in lines.values():
+        lines = {metrics["primary"]["name"]: metrics["primary"]["name"], **lines}
     for line, name in lines.items():
         primary = name == metrics["primary"]["name"]
         table.add_row(f"{line} *" if primary else line, with_interval(overall[name]), style="bold" if primary else None)
