@@ -15,13 +15,13 @@ OTHER: Final = "other"
 NO_HOLDER: Final = "none"
 FREE_HOLDERS: Final = (AUTHOR, OTHER)
 """Holders that are no slot: the sentence's own voice, and anybody else. Every slot may be a holder beside them."""
+RESERVED: Final = (AUTHOR, OTHER, NO_HOLDER, "pooled", "sentiment")
+"""Ids that no actor or target may have: labels of a holder, and what stands beside the slots in metrics."""
 
 
 def known_holder(holder: str | None, holders: tuple[str, ...]) -> str | None:
     """A gold holder among `holders`: whoever is no slot of the sentence counts as `other`."""
     return holder if holder is None or holder in holders or holder == NO_HOLDER else OTHER
-RESERVED: Final = (AUTHOR, OTHER, NO_HOLDER, "pooled", "sentiment")
-"""Ids that no actor or target may have: labels of a holder, and what stands beside the slots in metrics."""
 
 
 def holder_labels(slots: tuple[str, ...]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from tristance.data.labels import FREE_HOLDERS, HELD, NO_HOLDER, RESERVED, SENTI
 
 MAX_CHARACTERS: Final = 2000
 """Longest text taken for one sentence; what is longer is an article, or broken."""
+NO_ACTORS: Final = "none: this model knows no actors, it was trained on targets alone"
 OWN_FIELDS: Final = frozenset({"id", "text", "stance", "holder", "sentiment", "targets"})
 
 
@@ -154,7 +155,7 @@ def _parse_labels(
     if not isinstance(value, Mapping):
         fault(name, value, "an object from actor to label")
         return {}
-    known = f"an actor: {_choices(actors)}" if actors else "none: this model knows no actors, it was trained on targets alone"
+    known = f"an actor: {_choices(actors)}" if actors else NO_ACTORS
     for actor, label in value.items():
         if actor not in actors:
             fault(f"{name}.{actor}", actor, known)

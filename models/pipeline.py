@@ -42,7 +42,8 @@ class StancePipeline(Pipeline):
         return {"text": input_, "features": features}
 
     def _forward(self, input_tensors: Any, **_: Any) -> Any:
-        features = input_tensors["features"]  # one sentence's or, as nothing in it is a tensor, a plain list of a batch's
+        features = input_tensors["features"]
+        # transformers collates what is no tensor into a plain list, and leaves the padding to us
         arrays = self.encoding.pad(features if isinstance(features, list) else [features])
         output = self.model(**{name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()})
         parts = NetworkScorer.probabilities(output, self.manifest.stance_labels)

@@ -10,6 +10,7 @@ from tristance.data.labels import HELD, SENTIMENTS, STANCES
 from tristance.data.records import MAX_CHARACTERS, Record, Target, parse_record
 
 ACTORS = ("west", "russia", "north_korea")
+RESERVED = ("author", "other", "none", "pooled", "sentiment")
 
 
 def faults(row, **options):
@@ -122,7 +123,7 @@ def test_rows_that_are_no_object(row):
         ([{"name": "A", "stance": "neutral", "holder": "west"}], "targets[0].holder"),
         ([{"id": "t", "name": "A"}, {"id": "t", "name": "B"}], "targets"),
         ([{"id": "west", "name": "A"}], "targets"),
-        *[([{"id": name, "name": "A"}], "targets[0].id") for name in ("author", "other", "none", "pooled", "sentiment")],
+        *[([{"id": name, "name": "A"}], "targets[0].id") for name in RESERVED],
     ],
 )
 def test_faulty_targets(targets, field):

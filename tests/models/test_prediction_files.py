@@ -112,6 +112,24 @@ def test_fields_stay_and_labels_move_to_gold(cli, trained, tmp_path):
     assert list(found["stance"]) == ["west", "russia", "north_korea"]
 
 
+@pytest.mark.parametrize("targets", [False, True])
+def test_predicting_a_prediction_file_keeps_its_gold(cli, trained, tmp_path, targets):
+    file = FIXTURES / "newsmtsc" / "dev-mt.jsonl"
+    if not targets:
+        file = written(tmp_path / "in.jsonl", [{"id": "a", "text": TEXTS[0], **LABELLED}])
+    assert cli("predict", trained.model, file, "-o", tmp_path / "once.jsonl").code == 0
+    rows = rows_of(tmp_path / "once.jsonl")
+    for row in rows:
+        row["sentiment"] = "positive"  # another model's answer
+    assert cli("predict", trained.model, written(tmp_path / "b.jsonl", rows), "-o", tmp_path / "twice.jsonl").code == 0
+    assert rows_of(tmp_path / "twice.jsonl") == rows_of(tmp_path / "once.jsonl")
+
+
+def test_a_run_stands_for_its_model(cli, trained):
+    done = cli("predict", trained.run.folder, "-", stdin=TEXTS[0])
+    assert (done.code, done.out) == (0, cli("predict", trained.model, "-", stdin=TEXTS[0]).out)
+
+
 def test_what_was_predicted_can_be_evaluated_as_it_stands(cli, trained, small_corpus, tmp_path):
     assert cli("predict", trained.model, small_corpus.test, "-o", tmp_path / "out.jsonl").code == 0
     done = cli(
@@ -227,6 +245,17 @@ def test_without_bad_rows_there_is_no_rejects_file(cli, trained, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["news.jsonl", "out.jsonl"]
 
 
+def test_a_rejects_file_of_an_earlier_run_goes_once_there_are_none(classifier, tmp_path):
+    out, rejects = tmp_path / "out.jsonl", tmp_path / "out.jsonl.rejects.jsonl"
+    record, fault = Record("1", TEXTS[0]), Fault("in.jsonl", 2, "text", "nothing", "words")
+    predict_stream(classifier, [record, fault], out)
+    with pytest.raises(UserError):
+        predict_stream(classifier, [], out)
+    assert rejects.exists(), "what failed leaves all as it was"
+    predict_stream(classifier, [record], out)
+    assert not rejects.exists()
+
+
 def test_strict_stops_and_writes_nothing(cli, trained, mixed, tmp_path):
     done = cli("predict", trained.model, mixed, "-o", tmp_path / "out.jsonl", "--strict")
     assert done.code == 2
@@ -275,16 +304,18 @@ def test_no_good_row_at_all_is_an_error(classifier, tmp_path):
             ["-o", "out.jsonl", "--rejects", "./out.jsonl"],
             "is asked to hold predictions and rejects; allowed: two files",
         ),
+        (["-o", "./in.jsonl"], "./in.jsonl: is the file that is read; allowed: another file"),
+        (["-o", "out.jsonl", "--rejects", "in.jsonl"], "in.jsonl: is the file that is read; allowed: another file"),
     ],
 )
 def test_outputs_that_cannot_be_are_refused_before_the_model_is_loaded(cli, monkeypatch, tmp_path, options, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.jsonl").mkdir()
-    (tmp_path / "news.txt").write_text(TEXTS[0])
-    done = cli("predict", "no/such/model", "news.txt", *options)
+    (tmp_path / "in.jsonl").write_text(json.dumps({"text": TEXTS[0]}))
+    done = cli("predict", "no/such/model", "in.jsonl", *options)
     assert done.code == 2
     assert said in done.err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.jsonl", "news.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.jsonl", "in.jsonl"]
 
 
 def test_an_input_that_is_not_there_is_told_before_the_model_is_loaded(cli):

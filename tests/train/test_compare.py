@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -13,10 +14,14 @@ from rich.console import Console
 from tristance.data.errors import UserError
 from tristance.train.compare import compare_experiments, table
 from tristance.train.config import load_config
-from tristance.train.runs import Run
+from tristance.train.runs import Run, locked
 
-FIGURES = ("mean.F_avg", "worst.F_avg", "joint_accuracy", "holder.macro_F1", "sentiment.macro_F1", "mean.ece")
+FIGURES = (
+    *("mean.F_avg", "worst.F_avg", "joint_accuracy", "holder.macro_F1", "holder.end_to_end"),
+    *("sentiment.macro_F1", "mean.ece"),
+)
 SLOTS = ("west", "russia", "north_korea")
+BASE_RATE = load_config("base").train.learning_rate
 
 
 @pytest.fixture
@@ -37,7 +42,7 @@ def run(tmp_path):
     ):
         made = Run(tmp_path / "runs" / name / str(seed))
         made.folder.mkdir(parents=True)
-        resolved = load_config(config, [f"name={name}", *overrides]).resolved() | {"seeds": [seed]}
+        resolved = load_config(config, [f"name={Path(name).name}", *overrides]).resolved() | {"seeds": [seed]}
         made.config_file.write_text(yaml.safe_dump(resolved))
         made.provenance_file.write_text(
             json.dumps({"data": {source: {split: {"rows": 9, "sha256": data * 8}}}, "seconds": {"train": seconds}})
@@ -49,7 +54,7 @@ def run(tmp_path):
                     "experiment": name,
                     "seed": seed,
                     "baselines": {},
-                    split: metrics(value, figures),
+                    split: metrics(value, figures) | {"primary": {"name": resolved["evaluation"]["primary"]}},
                 }
             )
         )
@@ -75,11 +80,11 @@ def metrics(value, figures):
 
 
 def shown(comparison):
-    """The rows of the printed table: name to cells."""
+    """The rows of the printed table: name, without the star of the primary figure, to cells."""
     console = Console(width=160, record=True, file=io.StringIO())
     console.print(table(comparison))
     rows = [re.split(r"\s{2,}", line.strip()) for line in console.export_text().splitlines() if line.strip()]
-    return {cells[0]: cells[1:] for cells in rows}
+    return {cells[0].removesuffix(" *"): cells[1:] for cells in rows}
 
 
 def test_the_table_holds_what_differs_and_mean_and_sd_over_seeds(run):
@@ -94,7 +99,7 @@ def test_the_table_holds_what_differs_and_mean_and_sd_over_seeds(run):
     assert comparison.slots == SLOTS
     lines = shown(comparison)
     assert lines["Comparison on validation"] == []
-    assert lines["train.learning_rate"] == ["0.0001", "3e-05"]
+    assert lines["train.learning_rate"] == [str(BASE_RATE), "3e-05"]
     assert lines["seeds"] == ["3", "2"]
     assert lines["mean.F_avg"] == ["60.0 ± 10.0", "80.0 ± 0.0"]
     assert lines["north_korea.F_avg"] == ["60.0 ± 10.0", "80.0 ± 0.0"]
@@ -112,7 +117,10 @@ def test_one_seed_has_no_deviation_and_a_missing_figure_a_dash(run):
 def test_the_best_of_each_figure_stands_out(run):
     first, second = run("a", 1, 0.5), run("b", 1, 0.6, "model.dropout=0.2")
     drawn = table(compare_experiments([first.folder, second.folder]))
-    rows = {name: cells for name, *cells in zip(*(list(column.cells) for column in drawn.columns), strict=True)}
+    rows = {
+        name.removesuffix(" *"): cells
+        for name, *cells in zip(*(list(column.cells) for column in drawn.columns), strict=True)
+    }
     assert rows["mean.F_avg"] == ["50.0", "[bold]60.0[/bold]"]
     assert rows["mean.ece"] == ["[bold]50.0[/bold]", "60.0"], "of a calibration error, the lowest"
 
@@ -147,7 +155,7 @@ def test_seeds_of_different_configs_have_no_mean(run):
     run("a", 1, 0.5)
     other = run("a", 2, 0.5, "train.learning_rate=3e-5")
     with pytest.raises(
-        UserError, match=r"a/2: its train.learning_rate is 3e-05, that of .*a/1 is 0.0001; allowed: one config"
+        UserError, match=rf"a/2: its train.learning_rate is 3e-05, that of .*a/1 is {BASE_RATE}; allowed: one config"
     ):
         compare_experiments([other.folder.parent])
 
@@ -214,7 +222,90 @@ def test_predictions_from_elsewhere_compare_with_a_run(cli, trained, small_corpu
 
 def test_a_trained_run_is_not_written_over(cli, trained, small_corpus):
     done = cli("evaluate", trained.run.folder, "--data", small_corpus.test, "-o", trained.run.folder)
-    assert (done.code, "holds a trained run; allowed: another folder" in done.err) == (2, True)
+    assert (done.code, "holds a run of training; allowed: another folder" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize("begun", ["stages", "config.yaml"])
+def test_a_run_in_training_is_not_written_over(cli, trained, small_corpus, tmp_path, begun):
+    """Before its model is there, it has a config, then checkpoints."""
+    run = Run(tmp_path / "base" / "13")
+    (run.folder / "stages" / "0-main").mkdir(parents=True) if begun == "stages" else run.folder.mkdir(parents=True)
+    if begun == "config.yaml":
+        run.config_file.write_text("name: base\nstages: [{name: main}]\n")
+    done = cli("evaluate", trained.run.folder, "--data", small_corpus.test, "-o", run.folder)
+    assert (done.code, done.err) == (2, f"error: {run.folder}: holds a run of training; allowed: another folder\n")
+    assert not run.metrics_file.exists()
+
+
+def test_a_folder_that_another_process_is_at_is_not_written(cli, trained, small_corpus, tmp_path):
+    run = Run(tmp_path / "base" / "13")
+    with locked(run):
+        done = cli("evaluate", trained.run.folder, "--data", small_corpus.test, "-o", run.folder)
+    assert (done.code, "another process is at this run" in done.err) == (2, True)
+    assert not run.folder.exists()
+
+
+@pytest.mark.parametrize("source", ["", "model", "predictions/test.parquet"])
+def test_an_evaluation_of_an_unshipped_run_shows_no_test_either(
+    cli, trained, small_corpus, tmp_path, monkeypatch, source
+):
+    monkeypatch.chdir(trained.run.folder)
+    out = tmp_path / "runs" / "sly" / "0"
+    model = ["--predictions", source] if source.startswith("predictions") else [Path(source)]
+    done = cli("evaluate", *model, "--data", small_corpus.test, "-o", out)
+    assert done.code == 0, done.err
+    monkeypatch.chdir(tmp_path)  # the source is found from elsewhere too
+    with pytest.raises(UserError, match=r"trained/13: its config is not a shipped one; allowed: --split validation"):
+        compare_experiments([out], "test")
+
+
+def test_default_evaluations_are_called_by_run_and_data(cli, trained, small_corpus):
+    for split in ("test", "validation"):
+        assert cli("evaluate", trained.run.folder, "--data", getattr(small_corpus, split), "--as", split).code == 0
+        found = json.loads((trained.run.folder / "evaluations" / split / "metrics.json").read_text())
+        assert (found["experiment"], found["seed"]) == (f"trained@{split}", 13)
+    folder = trained.run.folder / "evaluations" / "validation"
+    comparison = compare_experiments([trained.run.folder, folder])
+    assert [each.name for each in comparison.experiments] == ["trained", "trained@validation"]
+    assert comparison.differs == ("model", "data")
+    with pytest.raises(UserError, match="trained/13: its config is not a shipped one"):
+        compare_experiments([trained.run.folder / "evaluations" / "test"], "test")
+
+
+def test_evaluations_of_one_run_are_not_averaged_and_those_of_its_seeds_are(run, tmp_path):
+    made = {}
+    for seed, stem, value in ((1, "a", 0.5), (2, "a", 0.7), (1, "b", 0.9)):
+        made[seed, stem] = run(f"mine/{seed}/evaluations", stem, value)
+        made[seed, stem].config_file.write_text(yaml.safe_dump({"name": f"mine@{stem}", "model": f"m{seed}"}))
+    comparison = compare_experiments([each.folder for each in made.values()])
+    assert {each.name: each.figures["mean.F_avg"] for each in comparison.experiments} == {
+        "mine@a": (0.5, 0.7),
+        "mine@b": (0.9,),
+    }
+    assert shown(comparison)["model"] == ["m1, m2", "m1"]
+
+
+def test_a_trained_run_beside_predictions_alone_shows_no_key_of_its_config(run, tmp_path):
+    first, other = run("a", 1, 0.5), run("llm", 0, 0.6)
+    other.config_file.write_text(yaml.safe_dump({"name": "llm", "predictions": f"{Path.cwd()}/p.jsonl", "data": "[g]"}))
+    comparison = compare_experiments([first.folder, other.folder])
+    assert comparison.differs == ("predictions", "data")
+    assert shown(comparison)["predictions"] == ["–", "p.jsonl"]
+    assert shown(comparison)["data"] == ["–", "[g]"]
+    second = run("b", 1, 0.5, "train.epochs=3")
+    comparison = compare_experiments([first.folder, second.folder, other.folder])
+    assert comparison.differs == ("train.epochs", "predictions", "data")
+    assert shown(comparison)["train.epochs"][-1] == "–"
+
+
+def test_the_primary_figure_has_a_row_and_a_star(run):
+    first = run("a", 1, 0.5, "evaluation.primary=pooled.macro_F1")
+    names = list(table(compare_experiments([first.folder])).columns[0].cells)
+    assert "pooled.macro_F1 *" in names
+    assert "mean.F_avg" in names
+    assert names.index("holder.end_to_end") == names.index("holder.macro_F1") + 1
+    names = list(table(compare_experiments([run("b", 1, 0.5).folder])).columns[0].cells)
+    assert [name for name in names if name.endswith("*")] == ["mean.F_avg *"]
 
 
 def test_a_model_evaluated_on_its_own_test_split_gives_its_own_figures(cli, trained, small_corpus):

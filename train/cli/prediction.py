@@ -37,8 +37,8 @@ def predict(
 ) -> None:
     """Label every sentence of FILE with MODEL.
 
-    MODEL is a model folder (runs/base/13/model), a run (runs/base/13) or a hub name. FILE is .txt (a sentence a line), .jsonl, .csv, .tsv or
-    .parquet with a `text` column, or - for standard input. It is read in a stream: any size will do.
+    MODEL is a run (runs/base/13), a model folder, or a hub name. FILE is .txt (a sentence a line), .jsonl, .csv, .tsv
+    or .parquet with a `text` column, or - for standard input. It is read in a stream: any size will do.
 
     The output is a record a line, with the input's fields, the predicted labels and all probabilities; labels that the
     input had stand under `gold`. It can be evaluated as it stands.

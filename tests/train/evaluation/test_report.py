@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from rich.console import Console
 
 from tristance.train.evaluation import EvaluationConfig, before_and_after, evaluate
+from tristance.train.evaluation.options import Primary
 from tristance.train.evaluation.plots import write_plots
 from tristance.train.evaluation.report import render, with_interval
 
@@ -50,6 +51,14 @@ def test_the_report_holds_what_counts_within_a_hundred_columns(metrics: dict[str
     assert with_interval(other["overall"]["mean.F_avg"]) in next(x for x in text.splitlines() if "majority [0]" in x)
     assert "stance 1.25" in text
     assert "missing predictions" not in text
+
+
+@pytest.mark.parametrize("primary", get_args(Primary))
+def test_the_primary_figure_is_among_the_rows_with_a_star(drawn: Any, primary: Primary) -> None:
+    found = evaluate(*drawn(30), EvaluationConfig(resamples=0, primary=primary))
+    starred = [line for line in shown(render(found)).splitlines() if " * " in line]
+    assert len(starred) == 1
+    assert starred[0].rstrip().endswith(with_interval(found["primary"]))
 
 
 def test_missing_predictions_are_told(written: Any) -> None:
