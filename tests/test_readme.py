@@ -14,7 +14,6 @@ COMMANDS = [line for _, _, block in FENCED for line in block.splitlines() if lin
 PYTHON = [block for language, _, block in FENCED if language == "python"]
 
 
-
 def test_the_readme_has_commands_and_python():
     assert len(COMMANDS) >= 5
     assert PYTHON

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -15,6 +14,7 @@ from rich.text import Text
 from tristance.data.checks import NEAR
 from tristance.data.files import writing
 from tristance.train.audit import LIMIT_ALONE, LIMIT_TOGETHER, TOGETHER
+from tristance.train.evaluation.report import plain_table
 from tristance.train.repeats import LIMIT_WITHIN
 from tristance.train.runs import write_json
 
@@ -88,17 +88,10 @@ def write_audit(result: Result, folder: str | Path) -> list[Path]:
     return written
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", caption_justify="left")
-    table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 1, 0, 0), False
-    table.add_column("", overflow="fold", min_width=8)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    return table
-
-
 def _shortcuts(shortcuts: Result) -> Table:
-    table = _table("Stance told without the sentence: accuracy, and points over the majority", *map(escape, shortcuts))
+    table = plain_table(
+        "Stance told without the sentence: accuracy, and points over the majority", *map(escape, shortcuts)
+    )
     majority = (f"{escape(each['majority']['label'])} {each['majority']['share']:.1%}" for each in shortcuts.values())
     table.add_row("majority", *majority, style="dim")
     for name in next(iter(shortcuts.values()))["properties"]:
@@ -117,7 +110,7 @@ def _shortcuts(shortcuts: Result) -> Table:
 
 
 def _tokens(actor: str, stances: Result) -> Table:
-    table = _table(f"Tokens with the strongest pull: {escape(actor)}", *stances)
+    table = plain_table(f"Tokens with the strongest pull: {escape(actor)}", *stances)
     for row in range(max(map(len, stances.values()))):
         cells = [_token(found[row]) if row < len(found) else "" for found in stances.values()]
         table.add_row(str(row + 1), *cells)
@@ -131,7 +124,7 @@ def _token(found: Result) -> str:
 
 def _repeats(repeats: Result) -> Table:
     files = list(next(iter(repeats.values()))["within"])
-    table = _table(
+    table = plain_table(
         "Sentences that have one alike", *(f"in {escape(Path(name).name)}" for name in files), "across files"
     )
     for name, found in repeats.items():
@@ -165,7 +158,7 @@ def _growth(growth: Result) -> str:
 
 def _curve(curve: Result, baselines: Result) -> Table:
     names = list(next(iter(baselines.values())))
-    table = _table(f"F_avg on {escape(curve['test'])}", *map(escape, names))
+    table = plain_table(f"F_avg on {escape(curve['test'])}", *map(escape, names))
     rows = dict(baselines) | {f"tfidf, {point['sentences']} sentences": point["F_avg"] for point in curve["points"]}
     for name, figures in rows.items():
         table.add_row(name, *("–" if figures[each] is None else f"{100 * figures[each]:.1f}" for each in names))

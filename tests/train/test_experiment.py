@@ -287,3 +287,62 @@ def test_seconds_add_up_over_interruptions(tmp_path):
     start = time.monotonic()
     run.note_seconds("train", time.monotonic() - start + 1)
     assert run.provenance()["seconds"]["train"] == pytest.approx(3, abs=0.1)
+
+
+def test_patience_goes_on_after_a_kill(overrides, tmp_path):
+    mine = [*overrides, "train.learning_rate=1e-9", "train.epochs=4", "train.early_stopping=1"]
+    undisturbed = trained_with(mine, "name=undisturbed")
+    command = [sys.executable, "-c", KILLED, "after-checkpoint", *mine, "name=stopped"]
+    done = subprocess.run(command, capture_output=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    assert figures(trained_with(mine, "name=stopped")) == figures(undisturbed)
+    curves = [
+        json.loads((tmp_path / "runs" / name / "13/log/0-main.json").read_text()) for name in ("undisturbed", "stopped")
+    ]
+    epochs = [[entry["epoch"] for entry in curve["history"] if "eval_mean.F_avg" in entry] for curve in curves]
+    assert epochs[0] == epochs[1] == [1, 2], "a rate that moves nothing is stopped at the second epoch"
+
+
+def test_a_leak_between_sources_is_refused(overrides, small_corpus, tmp_path):
+    leaked = tmp_path / "other.jsonl"
+    rows = [
+        json.loads(line) | {"id": f"other-{number}"}
+        for number, line in enumerate(small_corpus.test.read_text().splitlines())
+    ]
+    leaked.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    other = [f"data.sources.other.train={leaked}", "stages=[{name: main, sources: [corpus, other]}]"]
+    with pytest.raises(UserError, match="train of other sources"):
+        trained_with([word for word in overrides if not word.startswith("data.check")], *other)
+
+
+def test_another_actors_file_is_another_run(overrides, tmp_path):
+    from tristance.data.actors import Actors
+
+    fast = [*overrides, "model.architecture=lexicon"]
+    trained_with(fast)
+    actors = Actors.load().as_list()
+    actors[0]["aliases"].append("Occident")
+    (tmp_path / "actors.yaml").write_text(yaml.safe_dump(actors))
+    with pytest.raises(UserError, match=r"actors\.all\.sha256"):
+        trained_with(fast, f"actors.file={tmp_path / 'actors.yaml'}")
+
+
+def test_records_with_different_slots_train_and_are_scored_together(overrides, small_corpus, tmp_path):
+    paths = []
+    for split in ("train", "validation", "test"):
+        rows = [json.loads(line) for line in getattr(small_corpus, split).read_text().splitlines()]
+        for number, row in enumerate(rows):
+            if number % 3 == 0:  # a target beside the actors that it is labelled for
+                word = row["text"].split()[0]
+                row["targets"] = [{"id": "target", "name": word, "start": 0, "end": len(word), "stance": "neutral"}]
+                row["stance"] = {"west": row["stance"]["west"]}
+                row["holder"] = {"west": row["holder"]["west"]}
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        paths.append(f"data.sources.corpus.{split}={tmp_path / f'{split}.jsonl'}")
+    slots = trained_with(overrides, *paths, "train.epochs=1").metrics()["test"]["slots"]
+    assert {name: block["n"] for name, block in slots.items()} == {
+        "west": 48,
+        "russia": 32,
+        "north_korea": 32,
+        "target": 16,
+    }

@@ -59,7 +59,8 @@ def with_interval(figure: Mapping[str, Any] | None) -> str:
     return f"{percent(figure)} [{100 * figure['low']:.1f}, {100 * figure['high']:.1f}]"
 
 
-def _table(title: str, *columns: str) -> Table:
+def plain_table(title: str, *columns: str) -> Table:
+    """A table as all reports have them: a title, a column of names, and columns of figures."""
     table = Table(title=title, title_justify="left", title_style="bold", caption_justify="left")
     table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 1, 0, 0), False
     table.add_column("", overflow="fold", min_width=8)
@@ -76,7 +77,7 @@ def _shown(metrics: Mapping[str, Any]) -> dict[str, Any]:
 def _slots(metrics: Mapping[str, Any]) -> Table:
     labels = metrics["stance_labels"]
     heads = [SHORT.get(label, label) for label in labels]
-    table = _table("Stance", "n", "F_avg", "macro", *heads, "detect", "holder", "ECE")
+    table = plain_table("Stance", "n", "F_avg", "macro", *heads, "detect", "holder", "ECE")
     slots = _shown(metrics)
     rows = slots if len(slots) == 1 else {**slots, "pooled": metrics["pooled"]}
     for number, (name, block) in enumerate(rows.items()):
@@ -97,7 +98,7 @@ def _slots(metrics: Mapping[str, Any]) -> Table:
 
 def _overall(metrics: Mapping[str, Any]) -> Table:
     overall = metrics["overall"]
-    table = _table("Overall", "")
+    table = plain_table("Overall", "")
     table.show_header = False
     lines = {
         "mean F_avg over actors": "mean.F_avg",
@@ -120,7 +121,7 @@ def _overall(metrics: Mapping[str, Any]) -> Table:
 
 def _classes(block: Mapping[str, Any], title: str) -> Table:
     labels = block["confusion"]["labels"]
-    table = _table(title.capitalize(), "n", "macro F1", "accuracy", *labels, "ECE")
+    table = plain_table(title.capitalize(), "n", "macro F1", "accuracy", *labels, "ECE")
     table.add_row(
         title,
         str(block["n"]),
@@ -134,7 +135,7 @@ def _classes(block: Mapping[str, Any], title: str) -> Table:
 
 def _calibration(calibration: Mapping[str, Any], slots: Mapping[str, Any]) -> Table:
     names = [name for name in calibration["before"] if name in (*slots, "mean", "holder", "sentiment")]
-    table = _table("Calibration error", *map(escape, names))
+    table = plain_table("Calibration error", *map(escape, names))
     temperature = ", ".join(f"{task} {value:.2f}" for task, value in calibration["temperature"].items())
     for when in ("before", "after"):
         table.add_row(f"{when} temperature", *(percent(calibration[when][name]) for name in names))
@@ -144,7 +145,7 @@ def _calibration(calibration: Mapping[str, Any], slots: Mapping[str, Any]) -> Ta
 
 def _beside(models: Mapping[str, Mapping[str, Any]]) -> Table:
     slots = list(_shown(next(iter(models.values()))))
-    table = _table("Beside it: F_avg", *map(escape, slots), "mean", "worst", "pooled", "holder", "sentim.")
+    table = plain_table("Beside it: F_avg", *map(escape, slots), "mean", "worst", "pooled", "holder", "sentim.")
     for number, (name, metrics) in enumerate(models.items()):
         overall = metrics["overall"]
         table.add_row(
