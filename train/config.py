@@ -40,7 +40,7 @@ class LossWeights(Section):
 class TrainConfig(Section):
     """How a network is trained; the baselines need none of it."""
 
-    epochs: float = Field(4.0, gt=0)
+    epochs: float = Field(3.0, gt=0)
     """Passes over the training split."""
     batch_size: int = Field(32, ge=1)
     """Sentences a step, in each process."""
@@ -48,7 +48,7 @@ class TrainConfig(Section):
     """Sentences a step when scoring."""
     gradient_accumulation: int = Field(1, ge=1)
     """Steps whose gradients are added before the weights move."""
-    learning_rate: float = Field(3e-4, gt=0)
+    learning_rate: float = Field(2e-4, gt=0)
     """Peak learning rate of AdamW."""
     layer_decay: float = Field(1.0, gt=0, le=1)
     """Factor on the learning rate from each backbone layer to the one below; 1 trains all layers alike."""
