@@ -372,7 +372,7 @@ def test_config_show_is_a_config(cli, config):
 def test_config_diff(cli):
     done = cli("config", "diff", "base", "quick")
     assert "model.layers: null -> 2" in done.out.splitlines()
-    assert "train.epochs: 3.0 -> 1.0" in done.out.splitlines()
+    assert "train.epochs: 3.0 -> 0.5" in done.out.splitlines()
     assert not [line for line in done.out.splitlines() if line.startswith("seeds")]
     assert cli("config", "diff", "base", "base").out == ""
 
