@@ -292,7 +292,7 @@ def test_a_trained_run_beside_predictions_alone_shows_no_key_of_its_config(run, 
     assert comparison.differs == ("predictions", "data")
     assert shown(comparison)["predictions"] == ["–", "p.jsonl"]
     assert shown(comparison)["data"] == ["–", "[g]"]
-    second = run("b", 1, 0.5, "train.epochs=3")
+    second = run("b", 1, 0.5, "train.epochs=7")
     comparison = compare_experiments([first.folder, second.folder, other.folder])
     assert comparison.differs == ("train.epochs", "predictions", "data")
     assert shown(comparison)["train.epochs"][-1] == "–"

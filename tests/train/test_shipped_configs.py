@@ -57,7 +57,7 @@ def test_a_shipped_config_trains(path, overrides, monkeypatch, tmp_path):
         assert set(metrics["baselines"][split]) == {"majority", "lexicon", "tfidf"} - {plain.model.architecture}
         assert run.predictions(split).is_file()
     assert run.config()["stages"] == config.resolved()["stages"]
-    assert set(run.provenance()["data"]) == {source for stage in plain.stages for source in stage.sources}
+    assert set(run.provenance()["data"]) == {"actors", *(source for stage in plain.stages for source in stage.sources)}
 
     classifier = StanceClassifier.from_pretrained(run.model, device="cpu")
     assert classifier.manifest.architecture == plain.model.architecture
