@@ -11,7 +11,7 @@ from tristance.data.actors import Actors
 from tristance.data.errors import UserError, shorten
 from tristance.data.records import Record
 from tristance.models import hub
-from tristance.models.encoding import actor_item, record_item
+from tristance.models.encoding import actor_item, record_item, rows_by_slots
 from tristance.models.manifest import Manifest
 from tristance.models.predictions import Prediction, Scores, scattered, to_predictions
 from tristance.models.registry import Scorer, load_scorer
@@ -113,12 +113,9 @@ class StanceClassifier:
         if not self.actors and any(not record.targets for record in records):
             raise UserError("this model was trained on targets alone; allowed: records with targets")
         items = [record_item(record, self.actors) for record in records]
-        by_slots: dict[tuple[str, ...], list[int]] = {}
-        for number, item in enumerate(items):
-            by_slots.setdefault(tuple(slot.id for slot in item.slots), []).append(number)
         parts = [
             (numbers, self.scorer.score([items[number] for number in numbers], batch_size, progress))
-            for numbers in by_slots.values()
+            for numbers in rows_by_slots(items).values()
         ]
         scores = parts[0][1] if len(parts) == 1 else scattered(parts, len(items))
         return scores.tempered(self.manifest.temperature) if tempered else scores

@@ -226,13 +226,21 @@ def by_length(items: Sequence[Item]) -> list[int]:
     return sorted(range(len(items)), key=lambda number: -len(items[number].text))
 
 
+def rows_by_slots(items: Iterable[Item]) -> dict[tuple[str, ...], list[int]]:
+    """Row numbers of the items by the slot ids that they ask about, in order of appearance."""
+    rows: dict[tuple[str, ...], list[int]] = {}
+    for number, item in enumerate(items):
+        rows.setdefault(tuple(slot.id for slot in item.slots), []).append(number)
+    return rows
+
+
 def slot_ids(items: Iterable[Item]) -> tuple[str, ...]:
     """The slot ids that all items share.
 
     Raises:
         UserError: If they do not share them.
     """
-    found = {tuple(slot.id for slot in item.slots) for item in items}
+    found = rows_by_slots(items)
     if len(found) > 1:
         raise UserError(f"sentences ask about different slots: {sorted(found)[:3]}; allowed: the same for all")
     return next(iter(found), ())

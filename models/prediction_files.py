@@ -15,6 +15,7 @@ from tristance.data.errors import DataError, Fault, UserError
 from tristance.data.files import writing
 from tristance.data.records import Record
 from tristance.models.classifier import StanceClassifier
+from tristance.models.encoding import record_item, rows_by_slots
 from tristance.models.predictions import to_predictions
 
 STDIN = STDOUT = "-"
@@ -89,27 +90,27 @@ def predict_records(
 ) -> Iterator[dict[str, Any]]:
     """A JSON-ready row for each record, in order: its fields, predicted labels, probabilities, and `gold`."""
     rows: list[dict[str, Any]] = [{}] * len(records)
-    by_slots: dict[tuple[str, ...], list[int]] = {}
-    for number, record in enumerate(records):
-        by_slots.setdefault(tuple(target.id for target in record.targets), []).append(number)
-    for slots, numbers in by_slots.items():
+    items = [record_item(record, classifier.actors) for record in records]
+    for numbers in rows_by_slots(items).values():
         chosen = [records[number] for number in numbers]
         scores = classifier.score_records(chosen, batch_size=batch_size)
         for number, prediction in zip(numbers, to_predictions([record.text for record in chosen], scores), strict=True):
-            rows[number] = _row(records[number], prediction.as_dict(), targets=bool(slots))
+            rows[number] = _row(records[number], prediction.as_dict())
     return iter(rows)
 
 
-def _row(record: Record, predicted: dict[str, Any], *, targets: bool) -> dict[str, Any]:
+def _row(record: Record, predicted: dict[str, Any]) -> dict[str, Any]:
     given = record.as_dict()
     gold: dict[str, Any] = {name: given.pop(name) for name in ("stance", "holder", "sentiment") if name in given}
-    if targets:
-        labels = predicted.pop("stance"), predicted.pop("holder")
+    if record.targets:
         gold["targets"] = given["targets"]
+        labels = [(predicted["stance"].pop(each.id), predicted["holder"].pop(each.id)) for each in record.targets]
         given["targets"] = [
-            {**target, "stance": labels[0][target["id"]], "holder": labels[1][target["id"]]}
-            for target in given["targets"]
+            {**target, "stance": stance, "holder": holder}
+            for target, (stance, holder) in zip(given["targets"], labels, strict=True)
         ]
+        if not predicted["stance"]:  # no actor was asked about
+            del predicted["stance"], predicted["holder"]
     if "gold" in given:  # labels beside it are what an earlier model predicted
         gold = given["gold"]
     return given | predicted | ({"gold": gold} if gold else {})

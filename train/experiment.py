@@ -26,7 +26,7 @@ from tristance.data.sources import Corpus, actors_fingerprint, load_corpus
 from tristance.models.backbone import load_config, load_tokenizer, quiet
 from tristance.models.baselines import fit_baseline, save_baseline
 from tristance.models.classifier import StanceClassifier
-from tristance.models.encoding import record_item
+from tristance.models.encoding import record_item, rows_by_slots
 from tristance.models.manifest import Manifest
 from tristance.models.networks import NetworkScorer, build_encoding, build_network, save_network, use_all_cores
 from tristance.models.registry import BASELINES, NETWORKS, Scorer
@@ -331,7 +331,7 @@ def _baselines(setting: Setting) -> dict[str, StanceClassifier]:
     """The other baselines, trained on what the experiment is judged by; none where its records have different slots."""
     config, judged = setting.config, setting.final()
     items = [record_item(record, setting.actors) for records in judged.splits.values() for record in records]
-    if len({tuple(slot.id for slot in item.slots) for item in items}) > 1:
+    if len(rows_by_slots(items)) > 1:
         return {}
     found = {}
     for name in BASELINES:

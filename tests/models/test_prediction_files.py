@@ -13,7 +13,7 @@ from tests.conftest import FIXTURES
 from tristance.data.errors import DataError, Fault, UserError
 from tristance.data.records import Record, Target
 from tristance.models import StanceClassifier, prediction_files
-from tristance.models.prediction_files import predict_stream
+from tristance.models.prediction_files import predict_records, predict_stream
 
 TEXTS = [
     "Lavrov told the West that its era was over.",
@@ -329,3 +329,17 @@ def test_what_was_predicted_for_targets_can_be_evaluated_as_it_stands(cli, train
     done = cli("evaluate", "--predictions", tmp_path / "out.jsonl", "--data", file)
     assert done.code == 0, done.err
     assert "16 sentences" in done.out
+
+
+def test_targets_beside_actors_are_each_answered(trained):
+
+    classifier = StanceClassifier.from_pretrained(trained.model, device="cpu")
+    jones = (Target("t", "Jones", 0, 5),)
+    records = [
+        Record(str(number), "Jones thanked Moscow.", stance, targets=jones)
+        for number, stance in enumerate([{"west": "neutral"}, {"russia": "favor"}, {}])
+    ]
+    rows = list(predict_records(classifier, records))
+    assert [sorted(row.get("stance", {})) for row in rows] == [["west"], ["russia"], []]
+    assert all(row["targets"][0]["stance"] in ("favor", "against", "neutral", "unrelated") for row in rows)
+    assert "NaN" not in json.dumps(rows), "nobody is answered for who was not asked about"
