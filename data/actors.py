@@ -16,7 +16,7 @@ from tristance.data.labels import RESERVED
 
 BUNDLED = Path(__file__).parent / "actors.yaml"
 ID: Final = re.compile("[a-z][a-z0-9_]*")
-FIELDS: Final = ("id", "name", "description", "aliases")
+FIELDS: Final = ("id", "name", "description", "aliases", "interchangeable")
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Actor:
     description: str
     aliases: tuple[str, ...]
     """Ways to refer to it, matched as whole words and by case; an alias wins over a shorter one inside it."""
+    interchangeable: tuple[tuple[str, ...], ...] = ()
+    """Groups of names that can stand for each other in any sentence: a model should not care which."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,9 @@ class Actors:
     def as_list(self) -> list[dict[str, Any]]:
         """As `actors.yaml` holds them."""
         return [
-            {"id": a.id, "name": a.name, "description": a.description, "aliases": list(a.aliases)} for a in self.items
+            {"id": a.id, "name": a.name, "description": a.description, "aliases": list(a.aliases)}
+            | ({"interchangeable": [list(group) for group in a.interchangeable]} if a.interchangeable else {})
+            for a in self.items
         ]
 
     @classmethod
@@ -107,9 +111,10 @@ class Actors:
 def _parse_actor(row: object, place: str) -> Actor:
     if not isinstance(row, Mapping) or not row.get("id") or not row.get("name"):
         raise UserError(f"{place}: found {shorten(row)}; allowed: {', '.join(FIELDS)}, of which id and name are needed")
-    for field, found, allowed in _actor_faults(row):
+    for field, found, allowed in (*_actor_faults(row), *_group_faults(row)):
         raise UserError(f"{place} ({row['id']}): {field}: found {shorten(found)}; allowed: {allowed}")
-    return Actor(row["id"], row["name"], row.get("description", ""), tuple(row.get("aliases", ())))
+    groups = tuple(tuple(group) for group in row.get("interchangeable", ()))
+    return Actor(row["id"], row["name"], row.get("description", ""), tuple(row.get("aliases", ())), groups)
 
 
 def _actor_faults(row: Mapping[Any, Any]) -> Iterator[tuple[str, object, str]]:
@@ -130,3 +135,13 @@ def _actor_faults(row: Mapping[Any, Any]) -> Iterator[tuple[str, object, str]]:
     for alias in aliases:
         if not isinstance(alias, str) or not alias.strip():
             yield "aliases", alias, 'words, in quotes where YAML reads something else, as "NO"'
+
+
+def _group_faults(row: Mapping[Any, Any]) -> Iterator[tuple[str, object, str]]:
+    groups = row.get("interchangeable", ())
+    if not isinstance(groups, list | tuple) or not all(_is_group(group) for group in groups):
+        yield "interchangeable", groups, "a list of lists of at least two names"
+
+
+def _is_group(group: object) -> bool:
+    return isinstance(group, list | tuple) and len(group) > 1 and all(isinstance(name, str) and name for name in group)

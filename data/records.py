@@ -54,6 +54,11 @@ class Record:
         return None if group is None else str(group)
 
     @property
+    def unit(self) -> str:
+        """What the sentence must not be parted from: its document, its twin, or nothing but itself."""
+        return self.group or str(self.fields.get("pair") or f"{self.file}:{self.line}:{self.id}")
+
+    @property
     def slots(self) -> tuple[str, ...]:
         """Ids of whatever carries a label here: the actors it is labelled for, and its targets."""
         return (*self.stance, *(target.id for target in self.targets))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import datasets
 
 SPLITS: Final = ("train", "validation", "test")
+PAIRS: Final = ("contrast", "swap")
 FOLDER: Final = Path(__file__).parent / "corpus"
 PREFIX: Final = "bundled:"
 
@@ -54,6 +55,10 @@ class SourceConfig(Section):
     """Files of the validation split, by which everything is chosen."""
     test: tuple[str, ...] = ()
     """Files of the test split, scored once at the end."""
+    contrast: tuple[str, ...] = ()
+    """Files of minimal pairs (field `pair`): two sentences nearly alike whose labels differ. For behaviour tests."""
+    swap: tuple[str, ...] = ()
+    """Files of pairs (field `pair`) in which one actor stands for another, labelled anew. For behaviour tests."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Column names of a table by record field: `text: sentence`, `stance.west: west_stance`."""
     stance_labels: tuple[str, ...] = STANCES
@@ -62,7 +67,7 @@ class SourceConfig(Section):
     """Take a target that the alias lexicon knows for its actor. Off, since a politician's quarrels are not the West's
     stance."""
 
-    @field_validator("train", "validation", "test", mode="before")
+    @field_validator("train", "validation", "test", "contrast", "swap", mode="before")
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value or ()
@@ -100,6 +105,8 @@ class Corpus:
     """By `train`, `validation`, `test`; a split that the source lacks is empty."""
     stance_labels: tuple[str, ...]
     warnings: Sequence[Fault] = ()
+    pairs: Mapping[str, Sequence[Record]] = field(default_factory=dict)
+    """Sentences of behaviour tests, by `PAIRS`: never learnt from."""
 
     def fingerprint(self) -> dict[str, dict[str, Any]]:
         """Rows and SHA-256 of each split's content, whatever file or format it came from."""
@@ -144,13 +151,15 @@ def load_corpus(name: str, source: SourceConfig, actors: Actors, checked: str = 
     Raises:
         DataError: With all faults of all files; with duplicates and leaks, if they are to be refused.
     """
-    splits: dict[str, list[Record]] = {}
+    found: dict[str, list[Record]] = {}
     faults: list[Fault] = []
-    for split in SPLITS:
-        splits[split] = []
-        for path in getattr(source, split):
+    for part in (*SPLITS, *PAIRS):
+        found[part] = []
+        for path in getattr(source, part):
+            if part in PAIRS and path.startswith(PREFIX) and not set(Actors.load().ids) <= set(actors.ids):
+                continue  # the bundled pairs are about the bundled actors, and nobody asked for them
             try:
-                splits[split] += load(
+                found[part] += load(
                     resolve(path),
                     actors=actors,
                     format=source.format,
@@ -161,10 +170,11 @@ def load_corpus(name: str, source: SourceConfig, actors: Actors, checked: str = 
                 faults += error.faults
     if faults:
         raise DataError(faults)
-    suspects = [] if checked == "ignore" else check(splits)
+    suspects = [] if checked == "ignore" else check(found)
     if suspects and checked == "refuse":
         raise DataError(suspects)
-    return Corpus(name, splits, source.stance_labels, suspects)
+    splits, pairs = ({part: found[part] for part in names} for names in (SPLITS, PAIRS))
+    return Corpus(name, splits, source.stance_labels, suspects, pairs)
 
 
 def resolve(path: str) -> str:

@@ -136,7 +136,7 @@ def shortcuts(records: Sequence[Record], actors: Actors, notes: list[str]) -> Re
     for actor in actors.ids:
         rows = [record for record in records if record.stance.get(actor) in RELATED]
         stances = [str(record.stance[actor]) for record in rows]
-        groups = [_document(record) for record in rows]
+        groups = [record.unit for record in rows]
         if len(set(groups)) < FOLDS or len(set(stances)) < 2:
             notes.append(f"{actor}: too few sentences that refer to it: shortcuts not audited")
             continue
@@ -167,11 +167,6 @@ def _properties(record: Record, actors: Actors, fields: Sequence[str]) -> dict[s
         "first word": words[0].casefold(),
         "actors": "+".join(actor for actor in actors.ids if record.stance.get(actor) in RELATED),
     }
-
-
-def _document(record: Record) -> str:
-    """What a sentence must not be parted from: its document, its twin, or nothing but itself."""
-    return record.group or str(record.fields.get("pair") or f"{record.file}:{record.line}:{record.id}")
 
 
 def _accuracy(properties: Sequence[Mapping[str, str]], labels: Sequence[str], groups: Sequence[str]) -> float:

@@ -20,6 +20,7 @@ from tristance.data.sections import Section
 from tristance.data.sources import SPLITS, ActorsConfig, DataConfig
 from tristance.models.registry import BASELINES, ModelConfig
 from tristance.train.evaluation.options import EvaluationConfig
+from tristance.train.protocols import ProtocolConfig
 
 SHIPPED: Final = Path(__file__).parent.parent / "configs"
 BASE: Final = SHIPPED / "base.yaml"
@@ -104,6 +105,7 @@ class Config(Section):
     data: DataConfig
     stages: tuple[StageConfig, ...] = Field((StageConfig(),), min_length=1)
     """Trained in order; one is the plain case."""
+    protocol: ProtocolConfig = ProtocolConfig()
     model: ModelConfig = ModelConfig()
     train: TrainConfig = TrainConfig()
     evaluation: EvaluationConfig = EvaluationConfig()

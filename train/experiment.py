@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,12 +33,14 @@ from tristance.models.registry import BASELINES, NETWORKS, Scorer
 from tristance.train import features, processes, trainer
 from tristance.train.card import write_card
 from tristance.train.config import Config, StageConfig
+from tristance.train.evaluation.behaviour import behaviour
 from tristance.train.evaluation.calibration import before_and_after, fit_temperature
 from tristance.train.evaluation.metrics import evaluate
 from tristance.train.evaluation.options import EvaluationConfig
 from tristance.train.evaluation.plots import write_plots
 from tristance.train.evaluation.predictions import write_predictions
 from tristance.train.progress import TrainingProgress
+from tristance.train.protocols import Part, parts
 from tristance.train.runs import FORMAT, Run, locked, write_json
 
 EVALUATED: Final = ("validation", "test")
@@ -51,8 +53,13 @@ class Result:
     """A finished experiment."""
 
     config: Config
-    runs: tuple[Run, ...]
-    """One a seed, in the order of the config."""
+    parts: Mapping[str, tuple[Run, ...]]
+    """By part of the protocol (one with an empty name for the splits as they are), a run a seed."""
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """All of them, in order."""
+        return tuple(run for runs in self.parts.values() for run in runs)
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,12 @@ class Setting:
     def final(self) -> Corpus:
         """The source that the experiment is judged by: the first of its last stage."""
         return self.corpora[self.config.stages[-1].sources[0]]
+
+    def of(self, part: Part) -> Setting:
+        """The same for one part of the protocol."""
+        name = self.config.stages[-1].sources[0]
+        corpora = {**self.corpora, name: replace(self.corpora[name], splits=part.splits)}
+        return replace(self, corpora=corpora, baselines={})
 
     def stance_labels(self) -> tuple[str, ...]:
         """The labels that the trained model may give: those of its last stage."""
@@ -92,12 +105,13 @@ def run_experiment(config: Config, *, again: bool = False, console: Console | No
     setting = prepare(config, console or Console(stderr=True))
     processes.join()
     use_all_cores()
-    runs = []
-    for seed in config.seeds:
-        run = Run(Path(config.output) / config.name / str(seed))
-        run_seed(setting, run, seed, again=again)
-        runs.append(run)
-    return Result(config, tuple(runs))
+    made: dict[str, tuple[Run, ...]] = {}
+    for part in parts(config.protocol, setting.final().splits, setting.actors.ids):
+        here = setting.of(part)
+        made[part.name] = tuple(Run(Path(config.output) / config.name / part.name / str(seed)) for seed in config.seeds)
+        for run, seed in zip(made[part.name], config.seeds, strict=True):
+            run_seed(here, run, seed, again=again)
+    return Result(config, made)
 
 
 def prepare(config: Config, console: Console) -> Setting:
@@ -194,6 +208,7 @@ def _train_network(setting: Setting, run: Run, seed: int) -> None:
         scorer = NetworkScorer(network, encoding, setting.stance_labels(), config.train.device)
         with _whole_folder(run.model) as folder:
             save_network(folder, network, tokenizer, _manifest(setting, run, scorer))
+        run.note("parameters", sum(parameter.numel() for parameter in network.parameters()))
 
 
 def _train_stage(
@@ -209,7 +224,7 @@ def _train_stage(
     ]
     records, allowed = [record for record, _ in labelled], [labels for _, labels in labelled]
     judged = setting.corpora[stage.sources[0]]
-    title = f"{config.name} · seed {seed}" + (f" · {stage.name}" if len(config.stages) > 1 else "")
+    title = f"{run.name} · seed {seed}" + (f" · {stage.name}" if len(config.stages) > 1 else "")
     arguments = trainer.training_arguments(
         training,
         folder,
@@ -323,6 +338,17 @@ def _evaluate_run(setting: Setting, run: Run, seed: int) -> None:
         content["baselines"][split] = {name: _beside(setting, each, records) for name, each in baselines.items()}
         write_predictions(run.predictions(split), records, scores, stance_labels=judged.stance_labels)
         write_plots(content[split], run.folder / "plots" / split)
+    judged_by = "test" if "test" in content else "validation"
+    with _timed(run, "behaviour"):
+        content["behaviour"] = behaviour(
+            classifier,
+            judged.splits[judged_by],
+            judged.pairs,
+            setting.actors,
+            config.evaluation,
+            judged.stance_labels,
+            config.train.eval_batch_size,
+        )
     write_card(run, config, content)
     write_json(run.metrics_file, content)
 

@@ -25,15 +25,19 @@ from tristance.train.evaluation.predictions import align, read_predictions, writ
 from tristance.train.runs import FORMAT, Run, locked, write_json
 
 
-def report_of(run: Run) -> tuple[str, dict[str, Any], dict[str, Any]]:
-    """Title, metrics and baselines that a finished run is shown by: its test for a shipped config, else validation."""
+def report_of(run: Run) -> tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Title, metrics, baselines and behaviour that a finished run is shown by.
+
+    Of a shipped config its test results, else those on validation.
+    """
     content = run.metrics()
     split = "test" if "test" in content and is_shipped(run.config()) else "validation"
     baselines = dict(content["baselines"].get(split, {}))
     blind = _target_blind(run, split)
     if blind:
         baselines["target-blind"] = blind
-    return f"{run.experiment}, seed {run.seed}: {split} ({content[split]['n']} sentences)", content[split], baselines
+    title = f"{run.name}, seed {run.seed}: {split} ({content[split]['n']} sentences)"
+    return title, content[split], baselines, content.get("behaviour", {})
 
 
 def _target_blind(run: Run, split: str) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import platform
 import shutil
@@ -44,8 +45,14 @@ class Run:
 
     @property
     def experiment(self) -> str:
-        """Name of the experiment."""
+        """Name of the experiment, or of its part: that of the folder which holds the seeds."""
         return self.folder.parent.name
+
+    @property
+    def name(self) -> str:
+        """Name of the experiment and, where a protocol parts the data, of the part: `kfold/fold-1`."""
+        named = str(self.config()["name"])
+        return named if self.experiment == named else f"{named}/{self.experiment}"
 
     @property
     def seed(self) -> str:
@@ -142,6 +149,10 @@ class Run:
                 f"{self.folder}: holds another run ({said}); allowed: another name=…, or --again to throw it away"
             )
 
+    def note(self, key: str, value: Any) -> None:
+        """Keep something about the run in its provenance."""
+        write_json(self.provenance_file, self.provenance() | {key: value})
+
     def note_seconds(self, part: str, seconds: float) -> None:
         """Add seconds to what a part of the run has taken, over all its interruptions."""
         content = self.provenance()
@@ -171,12 +182,18 @@ def locked(run: Run) -> Iterator[None]:
 
 
 def find_runs(path: str | Path) -> list[Run]:
-    """The finished runs of a run folder or of an experiment's folder.
+    """The finished runs of a run folder, of an experiment's folder, or of all folders that a pattern fits.
 
     Raises:
         UserError: If there is none.
     """
     folder = Path(path)
+    if glob.has_magic(str(path)) and not folder.exists():
+        found = [Path(each) for each in sorted(glob.glob(str(path)))]  # noqa: PTH207 - Path.glob takes no absolute pattern
+        runs = [run for each in found if each.is_dir() and _holds_runs(each) for run in find_runs(each)]
+        if not runs:
+            raise UserError(f"{path}: fits no finished run; allowed: a pattern such as 'runs/lr*'")
+        return runs
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; allowed: a run (runs/base/13) or an experiment (runs/base)")
     runs = (
@@ -187,6 +204,10 @@ def find_runs(path: str | Path) -> list[Run]:
     if not runs:
         raise UserError(f"{folder}: holds no finished run; allowed: a run (runs/base/13) or an experiment (runs/base)")
     return runs
+
+
+def _holds_runs(folder: Path) -> bool:
+    return Run(folder).finished or any(Run(each).finished for each in folder.iterdir())
 
 
 def environment() -> dict[str, Any]:

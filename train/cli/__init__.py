@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "train": "experiments:train",
     "evaluate": "experiments:evaluate",
     "compare": "experiments:compare",
+    "report": "experiments:report",
     "predict": "prediction:predict",
     "config": "configs:config",
     "data": "corpora:data",

@@ -23,6 +23,7 @@ def train(config: str, overrides: tuple[str, ...], again: bool) -> None:
     \b
       tristance train configs/base.yaml
       tristance train configs/base.yaml name=lr3e-5 train.learning_rate=3e-5 seeds=[13,42,87]
+      tristance train configs/base.yaml name=kfold protocol.name=grouped-kfold
       torchrun --nproc-per-node 2 -m tristance.train train configs/base.yaml name=two
     """
     from tristance.train.config import load_config
@@ -36,14 +37,23 @@ def train(config: str, overrides: tuple[str, ...], again: bool) -> None:
 
     result = run_experiment(loaded, again=again)
     screen = console()
+    if list(result.parts) != [""]:
+        from tristance.train.comparison.sheets import as_table
+        from tristance.train.protocol_table import summarise
+
+        screen.print(as_table(summarise(loaded, result.parts)))
+        folder = result.runs[0].folder.parent.parent
+        screen.print(f"{folder}: a folder a part; protocol.json, protocol.md, protocol.svg", highlight=False)
+        return
     for run in result.runs:
-        title, metrics, baselines = report_of(run)
-        screen.print(render(metrics, title, baselines))
+        title, metrics, baselines, behaviour = report_of(run)
+        screen.print(render(metrics, title, baselines, behaviour))
         screen.print(f"{run.folder}: model, metrics.json, predictions, plots", highlight=False)
     if len(result.runs) > 1:
-        from tristance.train.compare import compare_experiments, table
+        from tristance.train.comparison import compare_experiments
+        from tristance.train.comparison.sheets import as_table, figures_sheet
 
-        screen.print(table(compare_experiments([result.runs[0].folder.parent])))
+        screen.print(as_table(figures_sheet(compare_experiments([result.runs[0].folder.parent]))))
 
 
 @click.command()
@@ -116,16 +126,100 @@ def evaluate(
 @click.command()
 @click.argument("runs", nargs=-1, required=True)
 @click.option("--split", type=click.Choice(["validation", "test"]), default="validation", show_default=True)
-def compare(runs: tuple[str, ...], split: str) -> None:
-    """Compare RUNS: run folders (runs/base/13) or experiments (runs/base).
+@click.option("--against", help="Experiment that all others are compared with.  [default: the first]")
+@click.option("--flips", default=10, show_default=True, type=click.IntRange(min=0), help="Sentences shown a pair.")
+@click.option(
+    "--resamples", default=2000, show_default=True, type=click.IntRange(min=0), help="Bootstrap resamples; 0: no tests."
+)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["table", "markdown", "csv", "latex", "json", "html"]),
+    default="table",
+    show_default=True,
+    help="What is written.",
+)
+@click.option("-o", "--output", help="File to write, instead of the terminal.")
+@click.option(
+    "--gate", "gates", multiple=True, metavar="CONDITION", help="Exit with 1 where it fails; may be repeated."
+)
+def compare(
+    runs: tuple[str, ...],
+    split: str,
+    against: str | None,
+    flips: int,
+    resamples: int,
+    format_: str,
+    output: str | None,
+    gates: tuple[str, ...],
+) -> int:
+    """Compare RUNS: run folders (runs/base/13), experiments (runs/base), or patterns ('runs/lr*').
 
-    Shows the config keys in which they differ, and the mean ± standard deviation over seeds of the main figures. Choose
-    by validation; the test split is shown only for shipped configs and for predictions from elsewhere.
+    First what differs in their configs, and the main figures as mean ± standard deviation over seeds. Then, on the same
+    sentences, every difference from the first experiment: its interval by paired bootstrap over documents, a test,
+    Holm's correction over all of them, what it comes to in words, and the sentences that flipped. Choose by
+    validation; the test split is shown only for shipped configs and for predictions from elsewhere.
 
     \b
       tristance compare runs/base runs/pair runs/target-blind
+      tristance compare 'runs/lr*' --against lr3e-5 --format markdown -o lr.md
+      tristance compare runs/base runs/new --gate "west.F_avg >= base - 0.01" --gate "mean.ece <= 0.05"
     """
+    from tristance.data.errors import UserError
+    from tristance.data.files import writing
     from tristance.train.cli import console
-    from tristance.train.compare import compare_experiments, table
+    from tristance.train.comparison import compare_experiments, differences
+    from tristance.train.comparison.gate import check_gates
+    from tristance.train.comparison.sheets import WRITERS, as_table, sheets
+    from tristance.train.evaluation.options import EvaluationConfig
 
-    console().print(table(compare_experiments(runs, split)))
+    comparison = compare_experiments(runs, split)
+    outcomes = check_gates(gates, comparison)
+    paired = None
+    if resamples and len(comparison.experiments) > 1:
+        try:
+            paired = differences(comparison, against, EvaluationConfig(resamples=resamples))
+        except UserError as error:
+            if against:
+                raise
+            click.echo(f"no tests: {error}", err=True)
+    found = sheets(comparison, paired, flips)
+    if format_ == "table" and not output:
+        screen = console()
+        for sheet in found:
+            screen.print(as_table(sheet))
+    else:
+        text = WRITERS["markdown" if format_ == "table" else format_](found, comparison, paired)
+        if output:
+            with writing(output) as stream:
+                stream.write(text)
+        else:
+            click.echo(text, nl=False)
+    for outcome in outcomes:
+        click.echo(str(outcome), err=True)
+    return 0 if all(outcome.passed for outcome in outcomes) else 1
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True)
+@click.option("--split", type=click.Choice(["validation", "test"]), default="validation", show_default=True)
+@click.option("--against", help="Experiment that all others are compared with.  [default: the first]")
+@click.option("-o", "--output", default="report.html", show_default=True, help="File to write.")
+def report(runs: tuple[str, ...], split: str, against: str | None, output: str) -> None:
+    """Write RUNS (as for `compare`) as one HTML page that needs no network.
+
+    Figures of every actor with their intervals, differences, confusion, calibration and abstaining, training, slices,
+    who holds what towards whom, behaviour tests, the hardest sentences, predictions to search and filter, configs and
+    provenance. Of an experiment with several seeds the tables hold all, the rest of the page the first.
+
+    \b
+      tristance report runs/base -o base.html
+      tristance report runs/base runs/pair --against base
+    """
+    from tristance.data.files import writing
+    from tristance.train.page.collect import report_page
+
+    text = report_page(runs, split, against)
+    with writing(output) as stream:
+        stream.write(text)
+    click.echo(f"{output}: {len(text.encode()) / 1e6:.1f} MB")

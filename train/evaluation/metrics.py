@@ -24,6 +24,8 @@ FORMAT: Final = "tristance.metrics/1"
 UNRELATED: Final = "unrelated"
 LENGTHS: Final = ((12, "<=12"), (24, "13-24"), (36, "25-36"), (math.inf, ">36"))
 """Length slices in words: longest sentence of each, and its name."""
+COMPARED: Final = ("mean.F_avg", "worst.F_avg", "joint_accuracy", "mean.detection_F1")
+"""Figures over all actors' stances that experiments are compared by."""
 CLASS_SCORES: Final = {"precision": statistics.precision, "recall": statistics.recall, "F1": statistics.f1}
 
 Figure = dict[str, Any]
@@ -32,7 +34,7 @@ Metrics = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class _Tally:
+class Tally:
     """The bootstrap over the clusters of N sentences. Totals have the sample at index 0, the resamples after it."""
 
     bootstrap: Bootstrap
@@ -77,17 +79,15 @@ def evaluate(
     """
     options = options or EvaluationConfig()
     sheet = answer_sheet(records, scores, stance_labels)
-    clusters = statistics.cluster_ids([record.group for record in records])
-    count = int(clusters.max()) + 1
-    tally = _Tally(Bootstrap(count, options.resamples, options.seed, options.level), clusters)
+    tally = tally_of(records, options)
     sentiment = _sentiment(tally, sheet.sentiment, options)
     blocks = {slot: _slot(tally, sheet, index, options) for index, slot in enumerate(sheet.slots)}
     pooled = _slot(tally, sheet, None, options)
-    overall = _overall(tally, sheet, options, pooled, sentiment)
+    overall = _overall(tally, sheet, options, blocks, pooled, sentiment)
     return {
         "format": FORMAT,
         "n": len(records),
-        "clusters": count,
+        "clusters": tally.bootstrap.clusters,
         "interval": {"level": options.level, "resamples": options.resamples, "seed": options.seed},
         "stance_labels": list(sheet.stance.labels),
         "missing": {task: int(answers.missing.sum()) for task, answers in sheet.tasks.items()},
@@ -98,6 +98,13 @@ def evaluate(
         "sentiment": sentiment,
         "slices": _slices(tally, records, sheet, options),
     }
+
+
+def tally_of(records: Sequence[Record], options: EvaluationConfig) -> Tally:
+    """The resamples for an evaluation of these sentences: whole groups are drawn."""
+    clusters = statistics.cluster_ids([record.group for record in records])
+    bootstrap = Bootstrap(int(clusters.max()) + 1, options.resamples, options.seed, options.level)
+    return Tally(bootstrap, clusters)
 
 
 def flatten(metrics: Mapping[str, Any]) -> dict[str, Figure]:
@@ -120,7 +127,7 @@ def _figures(block: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
                 yield from ((f"{key}.{path}", figure) for path, figure in _figures(item))
 
 
-def _slot(tally: _Tally, sheet: AnswerSheet, index: int | None, options: EvaluationConfig) -> dict[str, Any]:
+def _slot(tally: Tally, sheet: AnswerSheet, index: int | None, options: EvaluationConfig) -> dict[str, Any]:
     """The figures of one slot, or of all slots taken as one."""
     stance, holder = sheet.stance, sheet.holder
     if index is not None:
@@ -140,7 +147,7 @@ def _slot(tally: _Tally, sheet: AnswerSheet, index: int | None, options: Evaluat
     return block
 
 
-def _holder(tally: _Tally, stance: Answers, holder: Answers, options: EvaluationConfig) -> dict[str, Any]:
+def _holder(tally: Tally, stance: Answers, holder: Answers, options: EvaluationConfig) -> dict[str, Any]:
     totals = tally.totals(_by_sentence(holder.cells, 2))
     both = tally.totals(_by_sentence(np.stack([stance.right & holder.right, holder.annotated], -1), 1))
     return {
@@ -151,7 +158,7 @@ def _holder(tally: _Tally, stance: Answers, holder: Answers, options: Evaluation
     }
 
 
-def _sentiment(tally: _Tally, sentiment: Answers, options: EvaluationConfig) -> dict[str, Any]:
+def _sentiment(tally: Tally, sentiment: Answers, options: EvaluationConfig) -> dict[str, Any]:
     totals = tally.totals(sentiment.cells)
     return {
         "n": int(totals[0].sum()),
@@ -160,7 +167,7 @@ def _sentiment(tally: _Tally, sentiment: Answers, options: EvaluationConfig) -> 
     }
 
 
-def _classification(tally: _Tally, totals: Floats, labels: Sequence[str]) -> dict[str, Any]:
+def _classification(tally: Tally, totals: Floats, labels: Sequence[str]) -> dict[str, Any]:
     """Accuracy, macro F1, every class and the confusion matrix, from confusion totals `[1 + R, K, K + 1]`."""
     by_class = {name: tally.figures(score(totals), labels) for name, score in CLASS_SCORES.items()}
     support, predicted = statistics.support(totals[0]), statistics.predictions(totals[0])
@@ -183,7 +190,7 @@ def _classification(tally: _Tally, totals: Floats, labels: Sequence[str]) -> dic
     }
 
 
-def _calibration(tally: _Tally, tasks: Sequence[Answers], options: EvaluationConfig) -> dict[str, Any]:
+def _calibration(tally: Tally, tasks: Sequence[Answers], options: EvaluationConfig) -> dict[str, Any]:
     """Calibration error, averaged over tasks that have one; with one task its reliability table too."""
     binned = [found for task in tasks if (found := reliability(task, options.calibration_bins)) is not None]
     if not binned:
@@ -198,7 +205,7 @@ def _calibration(tally: _Tally, tasks: Sequence[Answers], options: EvaluationCon
     }
 
 
-def _coverage(tally: _Tally, stance: Answers) -> list[dict[str, Any]]:
+def _coverage(tally: Tally, stance: Answers) -> list[dict[str, Any]]:
     found = coverage_risk(stance)
     if found is None:
         return []
@@ -218,24 +225,21 @@ def _coverage(tally: _Tally, stance: Answers) -> list[dict[str, Any]]:
 
 
 def _overall(
-    tally: _Tally,
+    tally: Tally,
     sheet: AnswerSheet,
     options: EvaluationConfig,
+    blocks: Mapping[str, Any],
     pooled: Mapping[str, Any],
     sentiment: Mapping[str, Any],
 ) -> dict[str, Any]:
-    totals = tally.totals(sheet.stance.cells)
-    by_slot = f_avg(totals, sheet.stance.labels)
-    stances = _all_right([sheet.stance])
-    everything = _all_right([sheet.stance, sheet.holder, sheet.sentiment])
-    worst = None if np.isnan(by_slot[0]).all() else sheet.slots[int(np.nanargmin(by_slot[0]))]
+    by_slot = {slot: block["F_avg"]["value"] for slot, block in blocks.items()}
+    known = {slot: value for slot, value in by_slot.items() if value is not None}
+    found = {name: tally.figure(values) for name, values in stance_figures(tally, sheet).items()}
     calibration = _calibration(tally, [sheet.stance.slot(index) for index in range(len(sheet.slots))], options)
     return {
-        "mean.F_avg": tally.figure(_mean(by_slot)),
-        "mean.macro_F1": tally.figure(_mean(statistics.mean_f1(totals))),
-        "worst.F_avg": {**tally.figure(_lowest(by_slot)), "slot": worst},
-        "joint_accuracy": _share(tally, stances),
-        "joint_accuracy_all": _share(tally, everything),
+        **found,
+        "worst.F_avg": {**found["worst.F_avg"], "slot": min(known, key=lambda slot: known[slot]) if known else None},
+        "joint_accuracy_all": _share(tally, all_right([sheet.stance, sheet.holder, sheet.sentiment])),
         "mean.ece": calibration["ece"],
         "pooled.F_avg": pooled["F_avg"],
         "pooled.macro_F1": pooled["macro_F1"],
@@ -248,8 +252,54 @@ def _overall(
     }
 
 
+def stance_figures(tally: Tally, sheet: AnswerSheet) -> dict[str, Floats]:
+    """The figures over all actors' stances, in the sample and in every resample, `[1 + R]` each."""
+    totals, labels = tally.totals(sheet.stance.cells), sheet.stance.labels
+    by_slot = f_avg(totals, labels)
+    found = {
+        "mean.F_avg": _mean(by_slot),
+        "mean.macro_F1": _mean(statistics.mean_f1(totals)),
+        "worst.F_avg": _lowest(by_slot),
+        "joint_accuracy": _shares(tally, all_right([sheet.stance])),
+    }
+    if UNRELATED in labels:
+        related = statistics.detection(totals, labels.index(UNRELATED))
+        found["mean.detection_F1"] = _mean(statistics.f1(related)[..., 0])
+    return found
+
+
+def resampled(tally: Tally, sheet: AnswerSheet, bins: int) -> dict[str, Floats]:
+    """What experiments are compared by, in the sample and in every resample, `[1 + R]` each.
+
+    Args:
+        tally: The resamples; models on the same rows must share one.
+        sheet: Gold and predictions.
+        bins: Bins of the calibration error.
+
+    Returns:
+        `mean.F_avg`, `worst.F_avg`, `joint_accuracy`, `mean.detection_F1`, `<slot>.F_avg`, `holder.macro_F1`,
+        `holder.end_to_end`, `sentiment.macro_F1`, `mean.ece`: as in metrics.json, but not rounded.
+    """
+    stance, holder = sheet.stance, sheet.holder
+    by_slot = f_avg(tally.totals(stance.cells), stance.labels)
+    held = tally.totals(_by_sentence(holder.cells, 2))
+    both = tally.totals(_by_sentence(np.stack([stance.right & holder.right, holder.annotated], -1), 1))
+    binned = [reliability(stance.slot(index), bins) for index in range(len(sheet.slots))]
+    gaps = [tally.totals(each.gaps) for each in binned if each is not None]
+    errors = [statistics.calibration_error(each[..., :-1], each[..., -1]) for each in gaps]
+    stances = stance_figures(tally, sheet)
+    return {
+        **{name: stances[name] for name in COMPARED if name in stances},
+        **{f"{slot}.F_avg": by_slot[:, index] for index, slot in enumerate(sheet.slots)},
+        "holder.macro_F1": statistics.mean_f1(held),
+        "holder.end_to_end": statistics.ratio(both[..., 0], both[..., 1]),
+        "sentiment.macro_F1": statistics.mean_f1(tally.totals(sheet.sentiment.cells)),
+        **({"mean.ece": _mean(np.stack(errors, -1))} if errors else {}),
+    }
+
+
 def _slices(
-    tally: _Tally, records: Sequence[Record], sheet: AnswerSheet, options: EvaluationConfig
+    tally: Tally, records: Sequence[Record], sheet: AnswerSheet, options: EvaluationConfig
 ) -> dict[str, dict[str, Any]]:
     cells = sheet.stance.cells
     shown: dict[str, dict[str, Any]] = {}
@@ -300,7 +350,7 @@ def _by_sentence(values: npt.NDArray[Any], own_axes: int) -> npt.NDArray[Any]:
     return values.sum(1) if values.ndim - own_axes == 2 else values
 
 
-def _all_right(tasks: Sequence[Answers]) -> npt.NDArray[Any]:
+def all_right(tasks: Sequence[Answers]) -> npt.NDArray[Any]:
     """Whether all that is annotated of a sentence is right, and whether anything is: `[N, 2]`."""
     sentences = len(tasks[0].gold)
     annotated = np.concatenate([task.annotated.reshape(sentences, -1) for task in tasks], 1)
@@ -309,9 +359,13 @@ def _all_right(tasks: Sequence[Answers]) -> npt.NDArray[Any]:
     return np.stack([any_annotated & (right == annotated).all(1), any_annotated], -1)
 
 
-def _share(tally: _Tally, values: npt.NDArray[Any]) -> Figure:
+def _share(tally: Tally, values: npt.NDArray[Any]) -> Figure:
+    return tally.figure(_shares(tally, values))
+
+
+def _shares(tally: Tally, values: npt.NDArray[Any]) -> Floats:
     totals = tally.totals(values)
-    return tally.figure(statistics.ratio(totals[..., 0], totals[..., 1]))
+    return statistics.ratio(totals[..., 0], totals[..., 1])
 
 
 def _mean(values: Floats) -> Floats:

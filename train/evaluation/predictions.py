@@ -1,9 +1,10 @@
 """Predictions on disk: written as parquet, a row a sentence and slot; read from there or from anybody's JSONL.
 
-Columns: `id`, `group`, `slot`, `text`; `gold_stance`, `stance`, `gold_holder`, `holder`, `gold_sentiment`,
-`sentiment`; probabilities `p_favor` … `p_unrelated`, `holder_author`, `holder_other`, `holder_<slot>` … (given that a
-stance is held), `sentiment_negative` … `sentiment_positive`. Null where not annotated or not predicted. The labels are
-those of `Prediction`: the most probable stance, and its holder where somebody holds it.
+Columns: `id`, `group`, `slot`, `text`, `fields` (what else the record held, as JSON); `gold_stance`, `stance`,
+`gold_holder`, `holder`, `gold_sentiment`, `sentiment`; probabilities `p_favor` … `p_unrelated`, `holder_author`,
+`holder_other`, `holder_<slot>` … (given that a stance is held), `sentiment_negative` … `sentiment_positive`. Null where
+not annotated or not predicted. The labels are those of `Prediction`: the most probable stance, and its holder where
+somebody holds it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ from tristance.train.evaluation.answers import best, normalised
 
 ROUNDING = 0.01
 """How far probabilities in a file may be from their sum of 1, and a label's from the highest: they were rounded."""
+
+
+GOLD = ("text", "group", "fields", "gold_stance", "gold_holder", "gold_sentiment")
+"""Columns that hold what was to be predicted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ def write_predictions(
         "group": pa.array([record.group for record in of], pa.string()),
         "slot": [scores.slots[slot] for slot in slots],
         "text": [record.text for record in of],
+        "fields": [json.dumps(dict(record.fields), ensure_ascii=False, default=str) for record in of],
         "gold_stance": pa.array([gold[number][slot][0] for number, slot in rows], pa.string()),
         "stance": pa.array(stances, pa.string()),
         "gold_holder": pa.array([gold[number][slot][1] for number, slot in rows], pa.string()),
@@ -143,6 +149,32 @@ def read_predictions(path: str | os.PathLike[str], slots: Sequence[str] | None =
         raise DataError(sorted(faults, key=lambda fault: fault.line or 0))
     scores = from_labels([row for _, row in rows], tuple(slots))
     return PredictionFile(tuple(str(row["id"]) for _, row in rows), scores, name, tuple(line for line, _ in rows))
+
+
+def read_scored(path: str | os.PathLike[str]) -> tuple[list[Record], Scores]:
+    """Read what `write_predictions` wrote: the sentences with their gold labels, and their predictions beside them.
+
+    Gold labels of targets come back as those of slots, which is all that scoring needs.
+
+    Raises:
+        UserError: If the file cannot be read, or is not what a run of this version leaves.
+    """
+    found = read_predictions(path)
+    table = pq.read_table(path)
+    if missing := [name for name in GOLD if name not in table.column_names]:
+        raise UserError(f"{path}: found no column {missing[0]!r}; allowed: predictions as this version writes them")
+    rows: dict[str, dict[str, Any]] = {}
+    for row in table.select(["id", "slot", *GOLD]).to_pylist():
+        held = rows.setdefault(row["id"], row | {"stance": {}, "holders": {}})
+        held["stance"][row["slot"]], held["holders"][row["slot"]] = row["gold_stance"], row["gold_holder"]
+    records = []
+    for identity in found.ids:
+        row = rows[identity]
+        fields = json.loads(row["fields"]) | ({} if row["group"] is None else {"group": row["group"]})
+        records.append(
+            Record(identity, row["text"], row["stance"], row["holders"], row["gold_sentiment"], (), fields, str(path))
+        )
+    return records, found.scores
 
 
 def align(records: Sequence[Record], predictions: PredictionFile) -> Scores:

@@ -20,6 +20,7 @@ def render(
     metrics: Mapping[str, Any],
     title: str = "Evaluation",
     baselines: Mapping[str, Mapping[str, Any]] | None = None,
+    behaviour: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> RenderableType:
     """Tables of the content of metrics.json, readable at 100 columns.
 
@@ -27,6 +28,7 @@ def render(
         metrics: What `evaluate` gives, with the `calibration` block where there is one.
         title: What was evaluated on what.
         baselines: Metrics of other models on the same rows, by name, to stand beside it.
+        behaviour: What the behaviour tests gave.
 
     Returns:
         Something that a rich console prints.
@@ -44,6 +46,8 @@ def render(
         parts += [Text(), _calibration(metrics["calibration"], _shown(metrics))]
     if baselines:
         parts += [Text(), _beside({"this model": metrics, **baselines})]
+    if behaviour:
+        parts += [Text(), _behaviour(behaviour)]
     return Group(*parts)
 
 
@@ -140,6 +144,14 @@ def _calibration(calibration: Mapping[str, Any], slots: Mapping[str, Any]) -> Ta
     for when in ("before", "after"):
         table.add_row(f"{when} temperature", *(percent(calibration[when][name]) for name in names))
     table.caption = f"temperature: {temperature}"
+    return table
+
+
+def _behaviour(tests: Mapping[str, Mapping[str, Any]]) -> Table:
+    table = plain_table("Behaviour", "n", "passed")
+    for name, found in tests.items():
+        table.add_row(name.replace("_", " "), str(found["n"]), with_interval(found["passed"]))
+    table.caption = "consistency: share of pairs; invariance: share of changed sentences. METRICS.md defines each."
     return table
 
 

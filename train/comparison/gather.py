@@ -1,26 +1,17 @@
-"""Experiments side by side: what differs in their configs, and what came of it, mean ± sd over seeds."""
+"""Experiments side by side: which runs belong together, what differs in their configs, and what came of each."""
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
 from tristance.data.errors import UserError, shorten
 from tristance.train.config import difference, flatten, is_shipped
 from tristance.train.evaluation import metrics as evaluations
 from tristance.train.runs import NOT_THE_EXPERIMENT, Run, find_runs
 
-OVERALL: Final = (
-    *("mean.F_avg", "worst.F_avg", "joint_accuracy", "holder.macro_F1", "holder.end_to_end"),
-    *("sentiment.macro_F1", "mean.ece"),
-)
 SOURCES: Final = ("predictions", "model", "data")
 """Keys of an evaluation's config: what was scored on what."""
 
@@ -38,6 +29,11 @@ class Experiment:
     figures: Mapping[str, tuple[float, ...]]
     """Values of each figure over the runs."""
     seconds: tuple[float, ...]
+    """Of training."""
+    speed: tuple[float, ...]
+    """Sentences a second when the split was scored."""
+    parameters: int | None
+    """Weights of the network; None of a baseline, or where nobody wrote it down."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ def compare_experiments(paths: Sequence[str | Path], split: str = "validation") 
     """Read runs and put those of one experiment together.
 
     Args:
-        paths: Run folders or experiments' folders.
+        paths: Run folders, experiments' folders, or patterns of them.
         split: `validation`, or `test` for shipped configs and predictions from elsewhere.
 
     Raises:
@@ -103,7 +99,8 @@ def _experiment(runs: Sequence[Run], split: str) -> Experiment:
                 f"{behind.folder}: its config is not a shipped one; "
                 "allowed: --split validation (choose by validation, report test once)"
             )
-        for name, figure in evaluations.flatten(content[split]).items():
+        tested = {f"behaviour.{name}": each["passed"] for name, each in content.get("behaviour", {}).items()}
+        for name, figure in {**evaluations.flatten(content[split]), **tested}.items():
             if figure["value"] is not None:
                 values.setdefault(name, []).append(figure["value"])
     return Experiment(
@@ -113,6 +110,12 @@ def _experiment(runs: Sequence[Run], split: str) -> Experiment:
         flatten(_experiment_keys(runs[0])) if trained else _sources(runs),
         {name: tuple(found) for name, found in values.items()},
         tuple(seconds for run in runs if (seconds := run.provenance()["seconds"].get("train")) is not None),
+        tuple(
+            run.metrics()[split]["n"] / seconds
+            for run in runs
+            if (seconds := run.provenance()["seconds"].get(f"score {split}"))
+        ),
+        runs[0].provenance().get("parameters"),
     )
 
 
@@ -168,57 +171,3 @@ def _require_same_config(runs: Sequence[Run]) -> None:
 
 def _experiment_keys(run: Run) -> dict[str, Any]:
     return {key: value for key, value in run.config().items() if key not in NOT_THE_EXPERIMENT}
-
-
-def table(comparison: Comparison) -> Table:
-    """For the terminal: experiments as columns."""
-    shown = Table(
-        title=f"Comparison on {comparison.split}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
-    )
-    shown.caption_justify = "left"
-    shown.add_column("")
-    for experiment in comparison.experiments:
-        shown.add_column(experiment.name, justify="right")
-    for key in comparison.differs:
-        shown.add_row(
-            key, *(_said(experiment.config.get(key, "–")) for experiment in comparison.experiments), style="dim"
-        )
-    shown.add_row("seeds", *(str(len(experiment.runs)) for experiment in comparison.experiments), end_section=True)
-    best = {name: _best(comparison, name) for name in _names(comparison)}
-    for name in _names(comparison):
-        cells = [
-            f"[bold]{_mean_sd(e.figures.get(name))}[/bold]" if number in best[name] else _mean_sd(e.figures.get(name))
-            for number, e in enumerate(comparison.experiments)
-        ]
-        shown.add_row(f"{name} *" if name in comparison.primary else name, *cells)
-    shown.caption = "* the primary figure"
-    shown.add_row("training seconds", *(_mean_sd(each.seconds, 1, 0) for each in comparison.experiments))
-    return shown
-
-
-def _names(comparison: Comparison) -> list[str]:
-    names = [*OVERALL[:2], *(f"{slot}.F_avg" for slot in comparison.slots), *OVERALL[2:]]
-    return list(dict.fromkeys([*comparison.primary, *names]))
-
-
-def _best(comparison: Comparison, name: str) -> list[int]:
-    """The columns with the best mean; of a calibration error, the lowest."""
-    means = [statistics.fmean(found) if (found := each.figures.get(name)) else None for each in comparison.experiments]
-    known = [mean for mean in means if mean is not None]
-    if len(known) < 2:
-        return []
-    best = min(known) if name.endswith("ece") else max(known)
-    return [number for number, mean in enumerate(means) if mean == best]
-
-
-def _mean_sd(values: Sequence[float] | None, scale: float = 100, digits: int = 1) -> str:
-    if not values:
-        return "–"
-    mean = scale * statistics.fmean(values)
-    return f"{mean:.{digits}f}" + (f" ± {scale * statistics.stdev(values):.{digits}f}" if len(values) > 1 else "")
-
-
-def _said(value: Any) -> str:
-    """A value in a cell; a place as it is called from here."""
-    values = value if isinstance(value, list) else [value]
-    return escape(", ".join(str(each).removeprefix(f"{Path.cwd()}/") for each in values))

@@ -12,7 +12,8 @@ import yaml
 from rich.console import Console
 
 from tristance.data.errors import UserError
-from tristance.train.compare import compare_experiments, table
+from tristance.train.comparison import compare_experiments
+from tristance.train.comparison.sheets import as_table, figures_sheet
 from tristance.train.config import load_config
 from tristance.train.runs import Run, locked
 
@@ -21,6 +22,12 @@ FIGURES = (
     *("sentiment.macro_F1", "mean.ece"),
 )
 SLOTS = ("west", "russia", "north_korea")
+
+
+def table(comparison):
+    return as_table(figures_sheet(comparison))
+
+
 BASE_RATE = load_config("base").train.learning_rate
 
 
