@@ -53,6 +53,7 @@ def measure(architecture: str, sentences: int, batch_size: int) -> dict[str, flo
             primary="mean.F_avg",
             tracking=(),
             name="benchmark-0",
+            project="benchmark",
             eval_strategy="no",
             save_strategy="no",
             load_best_model_at_end=False,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +29,7 @@ from tristance.models.encoding import record_item, rows_by_slots
 from tristance.models.manifest import Manifest
 from tristance.models.networks import NetworkScorer, build_encoding, build_network, save_network, use_all_cores
 from tristance.models.registry import BASELINES, NETWORKS, Scorer
-from tristance.train import features, processes, trainer
+from tristance.train import features, processes, tracking, trainer
 from tristance.train.card import write_card
 from tristance.train.config import Config, StageConfig
 from tristance.train.evaluation.behaviour import behaviour
@@ -46,6 +45,10 @@ from tristance.train.runs import FORMAT, Run, locked, write_json
 EVALUATED: Final = ("validation", "test")
 QUICK_LOOK: Final = {"resamples": 0, "slices": ()}
 """What an evaluation needs that only chooses a checkpoint: no intervals, no slices."""
+
+
+Watch = Callable[[float, dict[str, float]], None]
+"""Told the epoch and the validation figures after each; what it raises ends the run, which then goes on when asked."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class Setting:
     console: Console
     baselines: dict[str, StanceClassifier] = field(default_factory=dict)
     """Filled by the first run that is evaluated."""
+    watch: Watch | None = None
 
     def final(self) -> Corpus:
         """The source that the experiment is judged by: the first of its last stage."""
@@ -89,7 +93,9 @@ class Setting:
         return tuple(label for label in STANCES if label in found)
 
 
-def run_experiment(config: Config, *, again: bool = False, console: Console | None = None) -> Result:
+def run_experiment(
+    config: Config, *, again: bool = False, console: Console | None = None, watch: Watch | None = None
+) -> Result:
     """Train and evaluate every seed of an experiment; a finished run is left alone, an interrupted one goes on.
 
     Under `torchrun` all processes call this alike: they train together, and the first writes.
@@ -98,11 +104,12 @@ def run_experiment(config: Config, *, again: bool = False, console: Console | No
         config: What to do.
         again: Throw away what earlier runs left.
         console: Where progress is shown; standard error if None.
+        watch: Told how training goes.
 
     Raises:
         UserError: For whatever the user can mend: faulty data, an occupied run folder, a loss that is no number.
     """
-    setting = prepare(config, console or Console(stderr=True))
+    setting = replace(prepare(config, console or Console(stderr=True)), watch=watch)
     processes.join()
     use_all_cores()
     made: dict[str, tuple[Run, ...]] = {}
@@ -162,11 +169,12 @@ def run_seed(setting: Setting, run: Run, seed: int, *, again: bool = False) -> N
         if processes.from_first(run.finished):
             setting.console.print(f"{run.folder}: finished before (--again trains it anew)", highlight=False)
             return
-        with quiet():
-            _train(setting, run, seed)
-        if processes.is_first():
-            _evaluate_run(setting, run, seed)
-            shutil.rmtree(run.folder / "stages", ignore_errors=True)
+        with tracking.followed(config, run) if processes.is_first() else contextlib.nullcontext():
+            with quiet():
+                _train(setting, run, seed)
+            if processes.is_first():
+                _evaluate_run(setting, run, seed)
+                shutil.rmtree(run.folder / "stages", ignore_errors=True)
         processes.wait()
 
 
@@ -231,10 +239,10 @@ def _train_stage(
         seed,
         primary=config.evaluation.primary,
         tracking=config.tracking,
-        name=f"{config.name}-{seed}",
+        name=run.name_of_seed,
+        project=config.name,
     )
     trainer.freeze(network, training.freeze)
-    _name_trackers(run)
     stage_trainer = trainer.StanceTrainer(
         model=network,
         args=arguments,
@@ -243,7 +251,10 @@ def _train_stage(
         data_collator=features.Collator(encoding),
         callbacks=trainer.callbacks(
             training,
-            [TrainingProgress(title, config.evaluation.primary, setting.console), Recorder(run, number, stage.name)],
+            [
+                TrainingProgress(title, config.evaluation.primary, setting.console),
+                Recorder(run, number, stage.name, setting.watch),
+            ],
         ),
         training=training,
         class_weights=features.balanced_weights(records) if training.class_weights == "balanced" else None,
@@ -253,13 +264,6 @@ def _train_stage(
     checkpoint = processes.from_first(trainer.last_checkpoint(folder) if processes.is_first() else None)
     stage_trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     network.requires_grad_(True)
-
-
-def _name_trackers(run: Run) -> None:
-    """Tell trackers where this run belongs, by the variables that the Trainer's callbacks read."""
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(run.folder / "tensorboard")
-    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{run.folder.parent.parent / 'mlflow.db'}")
-    os.environ["MLFLOW_EXPERIMENT_NAME"] = run.experiment
 
 
 def validate(
@@ -284,7 +288,8 @@ def validate(
 class Recorder(TrainerCallback):
     """Keeps the run's learning curve and its seconds on disk, epoch by epoch."""
 
-    def __init__(self, run: Run, number: int, stage: str) -> None:
+    def __init__(self, run: Run, number: int, stage: str, watch: Watch | None = None) -> None:
+        self.watch = watch
         self.run, self.file = run, run.folder / "log" / f"{number}-{stage}.json"
         self.since = time.monotonic()
 
@@ -297,6 +302,9 @@ class Recorder(TrainerCallback):
             now = time.monotonic()
             self.run.note_seconds("train", now - self.since)
             self.since = now
+            if self.watch:
+                figures = {key.removeprefix("eval_"): value for key, value in state.log_history[-1].items()}
+                self.watch(state.epoch, figures)
 
 
 def _manifest(setting: Setting, run: Run, scorer: Scorer) -> Manifest:
@@ -351,6 +359,7 @@ def _evaluate_run(setting: Setting, run: Run, seed: int) -> None:
         )
     write_card(run, config, content)
     write_json(run.metrics_file, content)
+    tracking.report(config, run, content)
 
 
 def _baselines(setting: Setting) -> dict[str, StanceClassifier]:

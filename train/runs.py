@@ -25,6 +25,8 @@ FORMAT: Final = "tristance.run/1"
 """Of a run's metrics.json: see evaluation/METRICS.md."""
 NOT_THE_EXPERIMENT: Final = ("name", "description", "seeds", "output", "tracking")
 """Keys that change where a run lies and who watches it, not what comes out."""
+WINNER: Final = "winner.yaml"
+"""Beside the runs of a sweep's winner: how it was chosen."""
 PACKAGES: Final = (
     "tristance",
     "torch",
@@ -58,6 +60,11 @@ class Run:
     def seed(self) -> str:
         """The seed, which names the folder."""
         return self.folder.name
+
+    @property
+    def name_of_seed(self) -> str:
+        """Name with the seed, as trackers show it: `base-13`, `kfold-fold-1-13`."""
+        return f"{self.name}-{self.seed}".replace("/", "-")
 
     @property
     def config_file(self) -> Path:

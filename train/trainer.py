@@ -130,7 +130,15 @@ def freeze(network: nn.Module, count: int) -> None:
 
 
 def training_arguments(
-    training: TrainConfig, folder: Path, seed: int, *, primary: str, tracking: Sequence[str], name: str, **changes: Any
+    training: TrainConfig,
+    folder: Path,
+    seed: int,
+    *,
+    primary: str,
+    tracking: Sequence[str],
+    name: str,
+    project: str,
+    **changes: Any,
 ) -> TrainingArguments:
     """The Trainer's arguments for a stage of a run; `changes` are for whoever measures something else than a run."""
     arguments: dict[str, Any] = dict(  # noqa: C408 - the names are arguments
@@ -163,7 +171,7 @@ def training_arguments(
         seed=seed,
         data_seed=seed,
         report_to=list(tracking),
-        project=name.rpartition("-")[0],
+        project=project,
         restore_callback_states_from_checkpoint=training.early_stopping is not None,  # its patience goes on, too
         disable_tqdm=True,
     )

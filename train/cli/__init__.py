@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "evaluate": "experiments:evaluate",
     "compare": "experiments:compare",
     "report": "experiments:report",
+    "sweep": "experiments:sweep",
     "predict": "prediction:predict",
     "config": "configs:config",
     "data": "corpora:data",
@@ -83,7 +84,7 @@ def run(command: click.Command, arguments: list[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         words = sys.argv[1:] if arguments is None else arguments
-        goes_on = words[:1] == ["train"] and "--again" not in words
+        goes_on = words[:1] in (["train"], ["sweep"]) and "--again" not in words
         click.echo("interrupted" + "; the same command goes on where it stopped" * goes_on, err=True)
         return 130
     except BrokenPipeError:

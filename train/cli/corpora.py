@@ -116,6 +116,34 @@ def agreement(folder: Path | None, corpus: tuple[str, ...], actors_file: str | N
 
 
 @data.command()
+@click.argument("runs", nargs=-1, required=True)
+@click.option("--count", default=300, show_default=True, type=click.IntRange(min=1), help="Errors written.")
+@click.option("-o", "--output", default="label-errors.jsonl", show_default=True, help="File to write.")
+def errors(runs: tuple[str, ...], count: int, output: str) -> None:
+    """Find the likeliest label errors, by RUNS that were judged by sentences they had not learnt from.
+
+    Confident learning (Northcutt et al. 2021, by cleanlab) over the folds of one seed. Read them again before you
+    change a label: a hard sentence looks like an error too.
+
+    \b
+      tristance train configs/base.yaml name=oof protocol.name=grouped-kfold
+      tristance data errors 'runs/oof/fold-*'
+    """
+    from dataclasses import asdict
+
+    from tristance.data.files import writing
+    from tristance.train.label_errors import label_errors
+    from tristance.train.runs import find_runs
+
+    found, taken, total = label_errors([run for path in runs for run in find_runs(path)], count)
+    with writing(output) as stream:
+        stream.writelines(json.dumps(asdict(error), ensure_ascii=False) + "\n" for error in found)
+    click.echo(
+        f"{taken} of {total} labels taken for wrong ({taken / max(total, 1):.1%}); the likeliest {len(found)}: {output}"
+    )
+
+
+@data.command()
 @click.argument("name", type=click.Choice(["newsmtsc", "dse"]))
 @click.option("--from", "source", type=click.Path(path_type=Path), help="A local copy, instead of the set's own home.")
 @click.option("--into", type=click.Path(path_type=Path), help="Folder to write.  [default: external/NAME]")

@@ -223,3 +223,64 @@ def report(runs: tuple[str, ...], split: str, against: str | None, output: str) 
     with writing(output) as stream:
         stream.write(text)
     click.echo(f"{output}: {len(text.encode()) / 1e6:.1f} MB")
+
+
+@click.command()
+@click.argument("sweep")
+@click.argument("overrides", nargs=-1)
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(min=1), help="Processes on this machine.")
+@click.option(
+    "--storage", help="Database of the study, as SQLAlchemy takes it.  [default: a file in the sweep's folder]"
+)
+@click.option("--winner/--no-winner", default=True, show_default=True, help="Train the best on all seeds, and test it.")
+@click.option("--adopt", is_flag=True, help="Go on with trials that other machines left, too.")
+@click.option("--trials-only", is_flag=True, hidden=True, help="What a worker does.")
+def sweep(
+    sweep: str,
+    overrides: tuple[str, ...],
+    workers: int,
+    storage: str | None,
+    winner: bool,
+    adopt: bool,
+    trials_only: bool,
+) -> None:
+    """Try many variants of a config and choose by validation.
+
+    SWEEP is a YAML file, or the name of a shipped one (configs/sweeps/): which config, which keys, a grid or a search
+    by TPE with pruning. OVERRIDES hold for all trials. A killed sweep goes on where it stopped with the same command;
+    workers on several machines share one study by --storage. No trial sees the test split: the best one is trained on
+    all seeds in the end and tested once. OUTPUT/sweeps/NAME/report.html shows the trials and which values mattered.
+
+    \b
+      tristance sweep configs/sweeps/rates.yaml
+      tristance sweep rates --workers 2 train.epochs=2 --no-winner
+    """
+    from tristance.train.sweep import finish, load_sweep, run_workers, work
+
+    loaded = load_sweep(sweep, overrides, storage)
+
+    from rich.console import Console
+
+    from tristance.train.cli import console
+
+    told = Console(stderr=True)
+    if workers > 1:
+        own = [*(["--storage", storage] if storage else []), *(["--adopt"] if adopt else [])]
+        run_workers(["sweep", sweep, *overrides, *own, "--trials-only"], workers)
+    else:
+        work(loaded, told, adopt)
+    if trials_only:
+        return
+    runs = finish(loaded, told, winner)
+    screen = console()
+
+    from tristance.train.comparison import compare_experiments
+    from tristance.train.comparison.sheets import as_table, figures_sheet
+    from tristance.train.sweep import open_study
+    from tristance.train.sweep_report import trials_sheet
+
+    screen.print(as_table(trials_sheet(open_study(loaded))))
+    screen.print(f"{loaded.folder}: report.html, a folder a trial", highlight=False)
+    if runs:
+        split = "test" if "test" in runs[0].metrics() else "validation"
+        screen.print(as_table(figures_sheet(compare_experiments([runs[0].folder.parent], split))))

@@ -10,7 +10,7 @@ from typing import Any, Final
 from tristance.data.errors import UserError, shorten
 from tristance.train.config import difference, flatten, is_shipped
 from tristance.train.evaluation import metrics as evaluations
-from tristance.train.runs import NOT_THE_EXPERIMENT, Run, find_runs
+from tristance.train.runs import NOT_THE_EXPERIMENT, WINNER, Run, find_runs
 
 SOURCES: Final = ("predictions", "model", "data")
 """Keys of an evaluation's config: what was scored on what."""
@@ -94,7 +94,7 @@ def _experiment(runs: Sequence[Run], split: str) -> Experiment:
             found = ", ".join(name for name in ("validation", "test") if name in content)
             raise UserError(f"{run.folder}: has no {split} results; allowed: --split {found}")
         behind = _trained_behind(run)
-        if split == "test" and behind and not is_shipped(behind.config()):
+        if split == "test" and behind and not _may_show_test(behind):
             raise UserError(
                 f"{behind.folder}: its config is not a shipped one; "
                 "allowed: --split validation (choose by validation, report test once)"
@@ -129,6 +129,11 @@ def _trained_behind(run: Run) -> Run | None:
         places += [Path(source), *Path(source).parents[:2]]  # RUN, RUN/model, RUN/predictions/test.parquet
     found = (Run(place) for place in places if Run(place).config_file.is_file())
     return next((each for each in found if "stages" in each.config()), None)
+
+
+def _may_show_test(run: Run) -> bool:
+    """Whether its config was settled before: it is shipped, or a sweep chose it by validation."""
+    return is_shipped(run.config()) or (run.folder.parent / WINNER).is_file()
 
 
 def _sources(runs: Sequence[Run]) -> dict[str, Any]:

@@ -97,8 +97,8 @@ def differences_sheet(paired: Paired) -> Sheet:
     level = paired.differences[0].level if paired.differences else 0.95
     note = (
         f"{len(paired.records)} sentences in {paired.clusters} clusters; {level:.0%} intervals by paired bootstrap "
-        f"over clusters, seeds averaged; Holm over {len(rows)} comparisons. Differences in points (ece: as a share); gain: "
-        "share of what the reference lacked to the best possible value"
+        f"over these, seeds averaged; Holm over {len(rows)} comparisons. Differences in points (ece: as a share); "
+        "gain: share of what the reference lacked to the best possible value"
     )
     best = frozenset((row, 2) for row, each in enumerate(paired.differences) if each.better is not None)
     return Sheet(f"Differences from {paired.reference}", columns, tuple(rows), note, best)
