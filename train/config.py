@@ -51,7 +51,7 @@ class TrainConfig(Section):
     """Steps whose gradients are added before the weights move."""
     learning_rate: float = Field(2e-4, gt=0)
     """Peak learning rate of AdamW."""
-    layer_decay: float = Field(1.0, gt=0, le=1)
+    layer_decay: float = Field(0.85, gt=0, le=1)
     """Factor on the learning rate from each backbone layer to the one below; 1 trains all layers alike."""
     head_factor: float = Field(1.0, gt=0)
     """Factor on the learning rate of the fresh heads."""
