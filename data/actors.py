@@ -16,6 +16,8 @@ from tristance.data.labels import RESERVED
 
 BUNDLED = Path(__file__).parent / "actors.yaml"
 ID: Final = re.compile("[a-z][a-z0-9_]*")
+ORDINARY: Final = frozenset({"us", "rt", "sputnik", "federation", "congress", "marshal", "north", "lazarus"})
+"""Aliases that are ordinary words when written small."""
 FIELDS: Final = ("id", "name", "description", "aliases", "interchangeable")
 
 
@@ -51,17 +53,26 @@ class Actors:
         return len(self.items)
 
     @cached_property
-    def _pattern(self) -> tuple[re.Pattern[str], Mapping[str, str]]:
+    def _patterns(self) -> dict[bool, tuple[re.Pattern[str], Mapping[str, str]]]:
+        """By whether case counts: a pattern of all aliases, and who owns each."""
         owner = {alias: actor.id for actor in self.items for alias in (actor.name, *actor.aliases)}
-        longest_first = sorted(owner, key=len, reverse=True)
-        alternatives = "|".join(re.escape(alias) for alias in longest_first)
-        return re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)"), owner
+        folded = {alias.casefold(): actor for alias, actor in owner.items() if alias.casefold() not in ORDINARY}
+        found = {}
+        for by_case, names in ((True, owner), (False, folded)):
+            alternatives = "|".join(re.escape(alias) for alias in sorted(names, key=len, reverse=True))
+            found[by_case] = re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)"), names
+        return found
 
     def mentions(self, text: str) -> dict[str, list[tuple[int, int]]]:
-        """Character spans `(start, end)` of every alias in `text`, by actor id, in order of appearance."""
-        pattern, owner = self._pattern
+        """Character spans `(start, end)` of every alias in `text`, by actor id, in order of appearance.
+
+        Case counts (the North is no north), but not in a text that has no case to tell: all small letters, as in
+        threads, or all capitals, as in headlines.
+        """
+        by_case = not (text.islower() or text.isupper())
+        pattern, owner = self._patterns[by_case]
         found: dict[str, list[tuple[int, int]]] = {actor.id: [] for actor in self.items}
-        for match in pattern.finditer(text):
+        for match in pattern.finditer(text if by_case else _folded(text)):
             found[owner[match.group()]].append(match.span())
         return found
 
@@ -106,6 +117,11 @@ class Actors:
             reason = error.strerror if isinstance(error, OSError) else first_line(error)
             raise UserError(f"{path}: cannot be read as actors: {reason}") from error
         return cls.from_list(rows, str(path))
+
+
+def _folded(text: str) -> str:
+    """In small letters, each in its place: a letter that would become two stays as it is."""
+    return "".join(letter.lower() if len(letter.lower()) == 1 else letter for letter in text)
 
 
 def _parse_actor(row: object, place: str) -> Actor:

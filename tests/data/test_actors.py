@@ -90,3 +90,18 @@ def test_files_that_cannot_be_read(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(UserError, match=r"actors\.yaml: cannot be read as actors"):
         Actors.load(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("moscow lied to the european union, and pyongyang with it.", {"russia": ["moscow"], "west": ["european union"], "north_korea": ["pyongyang"]}),
+        ("PUTIN THANKS KIM FOR SHELLS", {"russia": ["PUTIN"], "north_korea": ["KIM"]}),
+        ("he told us to go north, to congress or to any other place", {}),
+        ("Moscow lied, says the north.", {"russia": ["Moscow"]}),
+        ("İSTANBUL HOSTS LAVROV", {"russia": ["LAVROV"]}),
+    ],
+)
+def test_case_counts_only_where_there_is_some(text, found):
+    spans = Actors.load().mentions(text)
+    assert {actor: [text[start:end] for start, end in places] for actor, places in spans.items() if places} == found
