@@ -49,7 +49,7 @@ class TrainConfig(Section):
     """Sentences a step when scoring."""
     gradient_accumulation: int = Field(1, ge=1)
     """Steps whose gradients are added before the weights move."""
-    learning_rate: float = Field(2e-4, gt=0)
+    learning_rate: float = Field(3e-4, gt=0)
     """Peak learning rate of AdamW."""
     layer_decay: float = Field(0.85, gt=0, le=1)
     """Factor on the learning rate from each backbone layer to the one below; 1 trains all layers alike."""
