@@ -17,7 +17,7 @@ from pydantic_core import InitErrorDetails
 
 from tristance.data.errors import UserError, first_line, shorten
 from tristance.data.sections import Section
-from tristance.data.sources import SPLITS, ActorsConfig, DataConfig
+from tristance.data.sources import PAIRS, SPLITS, ActorsConfig, DataConfig
 from tristance.models.registry import BASELINES, ModelConfig
 from tristance.train.evaluation.options import EvaluationConfig
 from tristance.train.protocols import ProtocolConfig
@@ -111,6 +111,11 @@ class Config(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     tracking: tuple[Literal["tensorboard", "mlflow", "trackio"], ...] = ()
     """Trackers that follow the training, by the Trainer's own callbacks."""
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, int) else value
 
     @field_validator("seeds")
     @classmethod
@@ -360,11 +365,10 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema of a config file: no key is required, since what is left out comes from the file it extends."""
     schema = Config.model_json_schema()
     files = schema["$defs"]["SourceConfig"]["properties"]
-    for split in SPLITS:  # one file may stand without brackets
-        files[split]["anyOf"] = [
-            {"type": "string"},
-            {"type": files[split].pop("type"), "items": files[split].pop("items")},
-        ]
+    lists = [(files[part], "string") for part in (*SPLITS, *PAIRS)] + [(schema["properties"]["seeds"], "integer")]
+    for item, kind in lists:  # one file, one seed may stand without brackets
+        keys = [key for key in ("type", "items", "minItems") if key in item]
+        item["anyOf"] = [{"type": kind}, {key: item.pop(key) for key in keys}]
     schema["properties"]["extends"] = {
         "type": "string",
         "description": "Config that this one builds on; base.yaml if left out.",

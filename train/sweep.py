@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ from tristance.data.errors import UserError, shorten
 from tristance.data.files import writing
 from tristance.data.sections import Section
 from tristance.train.config import SHIPPED, Config, load_config
+from tristance.train.protocols import PLAIN
 from tristance.train.runs import WINNER, Run
 
 if TYPE_CHECKING:
@@ -154,6 +156,8 @@ def load_sweep(path: str | Path, overrides: Sequence[str] = (), storage: str | N
         said = (f"{file}: {key}: found {shorten(found)}; allowed: {allowed}" for key, found, allowed in faults)
         raise UserError("\n".join(said)) from error
     base = load_config(config.config, [*config.overrides, *overrides])
+    if base.protocol.name != PLAIN:
+        raise UserError(f"{file}: protocol.name: found {base.protocol.name!r}; allowed: {PLAIN}, a trial is one run")
     folder = Path(base.output) / "sweeps" / config.name
     sweep = Sweep(config, tuple(overrides), folder, storage or f"sqlite:///{folder / 'study.db'}")
     for key, values in config.space.items():
@@ -235,6 +239,9 @@ def _take(study: optuna.Study, sweep: Sweep, adopt: bool) -> tuple[optuna.Trial,
         if len(begun) >= sweep.config.limit:
             return None
         trial = study.ask()
+        if trial.number >= sweep.config.limit:  # another machine, which this lock does not bind, was faster
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            return None
         trial.set_user_attr(HOST, platform.node())
         lock = _lock(sweep, trial.number)
         lock.acquire()
@@ -268,6 +275,8 @@ def _try(study: optuna.Study, sweep: Sweep, trial: optuna.Trial, console: Consol
         [run] = run_experiment(config, console=console, watch=watch if len(config.stages) == 1 else None).runs
     except optuna.TrialPruned:
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        for stages in (sweep.folder / config.name).glob("*/stages"):
+            shutil.rmtree(stages, ignore_errors=True)
         console.print("  pruned: below the median of the earlier trials", highlight=False)
     except UserError as error:
         trial.set_user_attr("error", str(error))
