@@ -57,7 +57,7 @@ class Actors:
         """By whether case counts: a pattern of all aliases, and who owns each."""
         owner = {alias: actor.id for actor in self.items for alias in (actor.name, *actor.aliases)}
         folded = {alias.casefold(): actor for alias, actor in owner.items() if alias.casefold() not in ORDINARY}
-        found = {}
+        found: dict[bool, tuple[re.Pattern[str], Mapping[str, str]]] = {}
         for by_case, names in ((True, owner), (False, folded)):
             alternatives = "|".join(re.escape(alias) for alias in sorted(names, key=len, reverse=True))
             found[by_case] = re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)"), names

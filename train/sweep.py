@@ -191,7 +191,7 @@ def open_study(sweep: Sweep) -> optuna.Study:
             if config.prune
             else optuna.pruners.NopPruner(),
         )
-        now = {"sweep": config.model_dump(mode="json"), "overrides": list(sweep.overrides)}
+        now: dict[str, Any] = {"sweep": config.model_dump(mode="json"), "overrides": list(sweep.overrides)}
         held = study.user_attrs.get(DEFINITION)
         if held is None:
             study.set_user_attr(DEFINITION, now)

@@ -95,7 +95,10 @@ def test_files_that_cannot_be_read(tmp_path, content):
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("moscow lied to the european union, and pyongyang with it.", {"russia": ["moscow"], "west": ["european union"], "north_korea": ["pyongyang"]}),
+        (
+            "moscow lied to the european union, and pyongyang with it.",
+            {"russia": ["moscow"], "west": ["european union"], "north_korea": ["pyongyang"]},
+        ),
         ("PUTIN THANKS KIM FOR SHELLS", {"russia": ["PUTIN"], "north_korea": ["KIM"]}),
         ("he told us to go north, to congress or to any other place", {}),
         ("Moscow lied, says the north.", {"russia": ["Moscow"]}),

@@ -47,7 +47,9 @@ def folds(tmp_path):
         shares = generator.dirichlet(np.ones(3), 150) * 0.2
         np.put_along_axis(shares, tone[:, None], 0.85, -1)
         shares /= shares.sum(-1, keepdims=True)
-        scores = Scores(SLOTS, stance.astype(np.float32), np.full((150, 2, 4), 0.25, np.float32), shares.astype(np.float32))
+        scores = Scores(
+            SLOTS, stance.astype(np.float32), np.full((150, 2, 4), 0.25, np.float32), shares.astype(np.float32)
+        )
         run = Run(tmp_path / f"fold-{fold}" / "13")
         run.folder.mkdir(parents=True)
         metrics = evaluate(records, scores, EvaluationConfig(resamples=0))

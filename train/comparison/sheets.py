@@ -81,7 +81,7 @@ def figures_sheet(comparison: Comparison) -> Sheet:
 
 def differences_sheet(paired: Paired) -> Sheet:
     """Every difference from the reference in points, with its interval, test and effect."""
-    columns = ("experiment", "figure", "difference", "p", "p (Holm)", "gain", "test")
+    columns = ("experiment", "figure", "difference", "p", "p (Holm)", "Cohen's h", "test")
     rows = [
         (
             each.experiment,
@@ -89,7 +89,7 @@ def differences_sheet(paired: Paired) -> Sheet:
             f"{_points(each, each.difference)} [{_points(each, each.low)}, {_points(each, each.high)}]",
             _p(each.p),
             _p(each.p_holm),
-            f"{each.effect:+.0%} [{each.effect_low:+.0%}, {each.effect_high:+.0%}]",
+            f"{each.effect:+.2f} [{each.effect_low:+.2f}, {each.effect_high:+.2f}]",
             each.test,
         )
         for each in paired.differences
@@ -97,8 +97,7 @@ def differences_sheet(paired: Paired) -> Sheet:
     level = paired.differences[0].level if paired.differences else 0.95
     note = (
         f"{len(paired.records)} sentences in {paired.clusters} clusters; {level:.0%} intervals by paired bootstrap "
-        f"over these, seeds averaged; Holm over {len(rows)} comparisons. Differences in points (ece: as a share); "
-        "gain: share of what the reference lacked to the best possible value"
+        f"over these, seeds averaged; Holm over {len(rows)} comparisons. Differences in points (ece: as a share)"
     )
     best = frozenset((row, 2) for row, each in enumerate(paired.differences) if each.better is not None)
     return Sheet(f"Differences from {paired.reference}", columns, tuple(rows), note, best)

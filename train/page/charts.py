@@ -115,7 +115,7 @@ def training_figure(stages: Mapping[str, Sequence[Mapping[str, Any]]], primary: 
     known = {name: history for name, history in stages.items() if history}
     if not known:
         return None
-    figure = Figure(figsize=(4.4 * len(known) + 1, 3.4), layout="constrained")
+    figure = Figure(figsize=(5.6 * len(known) + 1, 3.4), layout="constrained")
     for axis, (name, history) in zip(figure.subplots(1, len(known), squeeze=False)[0], known.items(), strict=True):
         losses = [(row["epoch"], row["loss"]) for row in history if "loss" in row]
         axis.plot(*zip(*losses, strict=True), color="#888888", label="training loss") if losses else None
@@ -131,7 +131,7 @@ def training_figure(stages: Mapping[str, Sequence[Mapping[str, Any]]], primary: 
                 style = {"color": COLOURS[number], "marker": MARKERS[number], "markersize": 5}
                 beside.plot(*zip(*points, strict=True), label=key.removeprefix("eval_"), **style)
         beside.set_ylabel("validation, points")
-        beside.legend(fontsize="x-small", loc="lower right")
+        beside.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1.16, 1))
     return figure
 
 

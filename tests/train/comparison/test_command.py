@@ -68,7 +68,13 @@ def make(gold, tmp_path_factory):
         made.provenance_file.write_text(json.dumps({"data": data, "seconds": {"train": 5.0, "score validation": 2.0}}))
         metrics = evaluate(records[:rows], scores, EvaluationConfig(resamples=20))
         behaviour = {"contrast_consistency": {"n": 3, "passed": {"value": accuracy, "low": None, "high": None}}}
-        content = {"format": "tristance.run/1", "experiment": name, "seed": seed, "baselines": {}, "behaviour": behaviour}
+        content = {
+            "format": "tristance.run/1",
+            "experiment": name,
+            "seed": seed,
+            "baselines": {},
+            "behaviour": behaviour,
+        }
         made.metrics_file.write_text(json.dumps(content | {"validation": metrics}))
         write_predictions(made.predictions("validation"), records[:rows], scores)
         return made
@@ -79,9 +85,9 @@ def make(gold, tmp_path_factory):
 @pytest.fixture(scope="module")
 def pair(make):
     """Two seeds of a weak experiment and two of a strong one."""
-    weak = [make("weak", seed, 0.6) for seed in (1, 2)][0].folder.parent
-    strong = [make("strong_one", seed, 0.85, "model.dropout=0.3") for seed in (1, 2)][0].folder.parent
-    return weak, strong
+    for seed in (1, 2):
+        weak, strong = make("weak", seed, 0.6), make("strong_one", seed, 0.85, "model.dropout=0.3")
+    return weak.folder.parent, strong.folder.parent
 
 
 def test_the_terminal_says_which_is_better_and_what_flipped(cli, pair):
@@ -175,7 +181,10 @@ def test_another_reference(cli, pair):
     assert "worse over all actors by" in " ".join(done.out.split())
     assert "Most confident flips" not in done.out
     refused = cli("compare", *pair, "--against", "nobody")
-    assert (refused.code, "no experiment 'nobody' to compare with; allowed: weak, strong_one" in refused.err) == (2, True)
+    assert (refused.code, "no experiment 'nobody' to compare with; allowed: weak, strong_one" in refused.err) == (
+        2,
+        True,
+    )
 
 
 def test_a_pattern_finds_experiments(pair):

@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import permutation_test
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_effectsize
 
 from tristance.data.labels import STANCES
 from tristance.data.records import Record
@@ -152,17 +153,17 @@ def test_seeds_are_averaged_within_each_resample():
     assert found["joint_accuracy"].test == "sign-flip"
 
 
-def test_effect_is_the_share_of_what_was_lacking():
+def test_the_effect_size_is_cohens_h():
     generator = np.random.default_rng(7)
     gold, groups = clustered(generator)
     records = records_of(gold, groups)
     options = EvaluationConfig(resamples=200)
     pair = [scored("a", records, drawn(generator, gold, 0.5)), scored("b", records, drawn(generator, gold, 0.9))]
     for each in compared(pair, tally_of(records, options), options):
-        if each.figure in ("mean.F_avg", "joint_accuracy"):
-            assert each.effect == pytest.approx(each.difference / (1 - each.reference_value))
-        if each.figure == "mean.ece":
-            assert each.effect == pytest.approx(-each.difference / each.reference_value)
+        if each.figure in ("mean.F_avg", "joint_accuracy", "mean.ece"):
+            expected = proportion_effectsize(each.value, each.reference_value)
+            assert each.effect == pytest.approx(expected)
+            assert each.effect_low <= each.effect <= each.effect_high
 
 
 @pytest.mark.parametrize(
