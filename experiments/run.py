@@ -163,16 +163,8 @@ def main() -> None:
         config, seeds, _ = PLAN[name]
         for seed in seeds:
             if not is_kept(name, seed, data):
-                command = [
-                    sys.executable,
-                    "-m",
-                    "tristance.train",
-                    "train",
-                    config,
-                    f"seeds=[{seed}]",
-                    f"output={RUNS}",
-                ]
-                if subprocess.run(command, check=False).returncode:
+                command = [sys.executable, "-m", "tristance.train", "train", config, f"seeds={seed}"]
+                if subprocess.run(command, check=False, cwd=HERE.parent).returncode:
                     print(f"{name}, seed {seed}: failed; going on with the next", file=sys.stderr)
                     continue
                 keep(name, seed)
