@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+SWEEPS = Path(__file__).parent.parent / "configs" / "sweeps"
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 FENCED = [block.partition("\n") for block in README.split("```")[1::2]]
 """Language and content of each code block."""
@@ -40,6 +41,15 @@ def test_a_command_of_the_readme(command, stand_ins, cli, overrides, trained, tm
     words = shlex.split(command, comments=True)[1:]
     if words[0] == "compare":  # whatever the experiments are called, a finished one stands for each
         arguments = ["compare", trained.run.folder.parent]
+    elif words[0] == "report":
+        arguments = ["report", trained.run.folder.parent, "-o", tmp_path / "report.html"]
+    elif words[0] == "sweep":  # the file is what it says, but two points of it will do
+        assert (SWEEPS / Path(words[1]).name).is_file()
+        short = tmp_path / "sweep.yaml"
+        short.write_text(
+            "{name: short, config: tfidf, search: grid, space: {model.tfidf.C: [0.1, 1]}, winner_seeds: [1]}"
+        )
+        arguments = ["sweep", short, *overrides]
     elif words[:2] == ["data", "fetch"]:
         arguments = [*words, "--from", Path(__file__).parent / "fixtures" / words[2], "--into", tmp_path / "external"]
     else:
