@@ -84,5 +84,7 @@ def list_() -> None:
     """Print the shipped configs with what each is for."""
     from tristance.train.config import SHIPPED, load_config, shipped_configs
 
-    for path in shipped_configs():
-        click.echo(f"{path.relative_to(SHIPPED).with_suffix('')!s:24}{load_config(path).description}")
+    names = {str(path.relative_to(SHIPPED).with_suffix("")): path for path in shipped_configs()}
+    width = 2 + max(map(len, names))
+    for name, path in names.items():
+        click.echo(f"{name:{width}}{load_config(path).description}")
