@@ -34,9 +34,12 @@ def followed(config: Config, run: Run) -> Iterator[None]:
         return
     import mlflow
 
-    mlflow.set_tracking_uri(
-        os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path(config.output).resolve() / 'mlflow.db'}"
-    )
+    output = Path(config.output).resolve()
+    local = f"sqlite:///{output / 'mlflow.db'}"
+    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI", local))
+    if mlflow.get_tracking_uri() == local and mlflow.get_experiment_by_name(config.name) is None:
+        # else the artefacts of a database go to ./mlruns, wherever that is
+        mlflow.create_experiment(config.name, artifact_location=(output / "mlflow").as_uri())
     mlflow.set_experiment(config.name)
     with (
         mlflow.start_run(run_id=_held(PARENT, config.name), run_name=config.name, tags={PARENT: config.name}),

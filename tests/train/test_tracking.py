@@ -19,6 +19,7 @@ def run(overrides, *more):
 def test_mlflow(overrides, tmp_path, monkeypatch):
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
     result = run(overrides, "tracking=[mlflow]", "name=tracked")
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'runs' / 'mlflow.db'}")
     mlflow.set_experiment("tracked")
@@ -35,6 +36,7 @@ def test_mlflow(overrides, tmp_path, monkeypatch):
         assert child.data.params["config.train.epochs"] == "1.0"
         files = {each.path for each in mlflow.MlflowClient().list_artifacts(child.info.run_id)}
         assert {"config.yaml", "metrics.json", "provenance.json", "README.md", "plots"} <= files
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"], "nothing beside the output"
     again = run(overrides, "tracking=[mlflow]", "name=tracked")
     assert again.runs == result.runs
     assert len(mlflow.search_runs(output_format="list")) == 3, "nothing twice"
