@@ -214,7 +214,7 @@ def test_other_slots_are_refused(pair, make):
 
 @pytest.mark.slow
 def test_twenty_runs_of_3300_rows_are_compared_in_twenty_seconds(tmp_path, cli):
-    """2,000 resamples; the limit is generous, since machines are shared: seen here in a third of it."""
+    """With 2,000 resamples, on two cores."""
     generator = np.random.default_rng(1)
     labels = generator.integers(0, 4, (3300, 3))
     records = [
@@ -249,5 +249,5 @@ def test_twenty_runs_of_3300_rows_are_compared_in_twenty_seconds(tmp_path, cli):
     done = cli("compare", f"{tmp_path}/e*", "--format", "json")
     seconds = time.monotonic() - began
     assert done.code == 0
-    assert len(json.loads(done.out)["differences"]) == 19 * 10
+    assert len(json.loads(done.out)["differences"]) == 19 * 11
     assert seconds < 20, seconds
