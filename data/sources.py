@@ -153,11 +153,12 @@ def load_corpus(name: str, source: SourceConfig, actors: Actors, checked: str = 
     """
     found: dict[str, list[Record]] = {}
     faults: list[Fault] = []
+    about_bundled = set(Actors.load().ids) <= set(actors.ids)
     for part in (*SPLITS, *PAIRS):
         found[part] = []
         for path in getattr(source, part):
-            if part in PAIRS and path.startswith(PREFIX) and not set(Actors.load().ids) <= set(actors.ids):
-                continue  # the bundled pairs are about the bundled actors, and nobody asked for them
+            if part in PAIRS and path.startswith(PREFIX) and not about_bundled:
+                continue  # these pairs are about the bundled actors, and nobody asked for them
             try:
                 found[part] += load(
                     resolve(path),

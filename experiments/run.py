@@ -40,7 +40,7 @@ PLAN = {
     "quick": ("quick", ONE, "two layers, half a pass"),
 }
 KEPT = ("n", "clusters", "interval", "stance_labels", "missing", "primary", "overall", "calibration")
-BLOCK = ("n", "F_avg", "macro_F1", "accuracy", "classes", "detection", "holder", "ece", "confusion")
+BLOCK = ("n", "F_avg", "macro_F1", "accuracy", "classes", "detection", "end_to_end", "ece", "confusion")
 COLUMNS = {
     "mean F_avg": "mean.F_avg",
     "worst": "worst.F_avg",
@@ -61,14 +61,8 @@ def slim(content: dict[str, Any]) -> dict[str, Any]:
     """What of metrics.json the table and `tristance compare` need."""
 
     def block(found: dict[str, Any]) -> dict[str, Any]:
-        return {key: found[key] for key in BLOCK if key in found} | (
-            {
-                "holder": {key: found["holder"][key] for key in BLOCK if key in found["holder"]}
-                | {"end_to_end": found["holder"]["end_to_end"]}
-            }
-            if "holder" in found
-            else {}
-        )
+        some = {key: found[key] for key in BLOCK if key in found}
+        return some | ({"holder": block(found["holder"])} if "holder" in found else {})
 
     kept: dict[str, Any] = {key: content[key] for key in ("format", "experiment", "seed")} | {"baselines": {}}
     for split in ("validation", "test"):
@@ -126,11 +120,7 @@ def cell(contents: list[dict[str, Any]], name: str) -> str:
     if len(figures) > 1:
         return f"{mean:.1f} ± {100 * statistics.stdev(each['value'] for each in figures):.1f}"
     low, high = figures[0]["low"], figures[0]["high"]
-    return (
-        f"{mean:.1f}"
-        if low is None or name not in ("mean.F_avg",)
-        else f"{mean:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-    )
+    return f"{mean:.1f}" if low is None or name != "mean.F_avg" else f"{mean:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def table(data: Any) -> str:

@@ -13,7 +13,7 @@ from tristance.models.backbone import BUNDLED, BUNDLED_SOURCE
 from tristance.models.registry import BASELINES
 from tristance.train.config import Config
 from tristance.train.evaluation.report import with_interval
-from tristance.train.runs import Run
+from tristance.train.runs import Run, judged_split
 
 USE = """\
 Reads one English sentence of international news and gives the stance it conveys towards each actor (`favor`, `against`,
@@ -42,7 +42,7 @@ def write_card(run: Run, config: Config, content: Mapping[str, Any]) -> None:
         content: What goes into metrics.json.
     """
     provenance = run.provenance()
-    split = "test" if "test" in content else "validation"
+    split = judged_split(content)
     parts = [
         f"---\n{yaml.safe_dump(_metadata(config, content, split), sort_keys=False, allow_unicode=True)}---",
         f"# {config.name}, seed {run.seed}",

@@ -40,7 +40,7 @@ from tristance.train.evaluation.plots import write_plots
 from tristance.train.evaluation.predictions import write_predictions
 from tristance.train.progress import TrainingProgress
 from tristance.train.protocols import Part, parts
-from tristance.train.runs import FORMAT, Run, locked, write_json
+from tristance.train.runs import FORMAT, Run, judged_split, locked, write_json
 
 EVALUATED: Final = ("validation", "test")
 QUICK_LOOK: Final = {"resamples": 0, "slices": ()}
@@ -346,11 +346,10 @@ def _evaluate_run(setting: Setting, run: Run, seed: int) -> None:
         content["baselines"][split] = {name: _beside(setting, each, records) for name, each in baselines.items()}
         write_predictions(run.predictions(split), records, scores, stance_labels=judged.stance_labels)
         write_plots(content[split], run.folder / "plots" / split)
-    judged_by = "test" if "test" in content else "validation"
     with _timed(run, "behaviour"):
         content["behaviour"] = behaviour(
             classifier,
-            judged.splits[judged_by],
+            judged.splits[judged_split(content)],
             judged.pairs,
             setting.actors,
             config.evaluation,

@@ -15,10 +15,9 @@ import numpy as np
 from tristance.data.errors import UserError
 from tristance.data.records import Record
 from tristance.data.statistics import Floats, Ints
-from tristance.train.evaluation.answers import Answers, answer_sheet
-from tristance.train.evaluation.predictions import read_scored
-from tristance.train.protocols import judged_split
-from tristance.train.runs import Run
+from tristance.train.comparison.paired import read_sheets
+from tristance.train.evaluation.answers import AnswerSheet, joined
+from tristance.train.runs import Run, judged_split
 
 LEAST: Final = 50
 """Answers of a task below which class thresholds mean nothing."""
@@ -55,22 +54,16 @@ def label_errors(runs: Sequence[Run], count: int = 300) -> tuple[list[LabelError
     """
     found: list[LabelError] = []
     records: list[Record] = []
-    stances: list[Answers] = []
-    sentiments: list[Answers] = []
-    slots: tuple[str, ...] = ()
+    sheets: list[AnswerSheet] = []
     for run in runs:
-        content = run.metrics()
-        split = judged_split(content)
-        rows, scores = read_scored(run.predictions(split))
-        sheet = answer_sheet(rows, scores, content[split]["stance_labels"])
+        rows, parts = read_sheets([run], judged_split(run.metrics()))
         records += rows
-        stances.append(sheet.stance)
-        sentiments.append(sheet.sentiment)
-        slots = sheet.slots
+        sheets += parts
     if len({record.id for record in records}) < len(records):
         raise UserError(f"{runs[0].folder.parent}: a sentence is judged twice; allowed: folds of one seed")
     taken, total = 0, 0
-    for task, answers in (("stance", _joined(stances)), ("sentiment", _joined(sentiments))):
+    sheet = joined(sheets)
+    for task, answers in (("stance", sheet.stance), ("sentiment", sheet.sentiment)):
         known = answers.annotated & ~answers.missing
         if known.sum() < LEAST:
             continue
@@ -85,22 +78,13 @@ def label_errors(runs: Sequence[Run], count: int = 300) -> tuple[list[LabelError
                     records[row[0]].id,
                     records[row[0]].text,
                     task,
-                    slots[row[1]] if task == "stance" else "",
+                    sheet.slots[row[1]] if task == "stance" else "",
                     answers.labels[labels[index]],
                     answers.labels[int(others.argmax())],
                     round(float(shares[index, labels[index]] - others.max()), 4),
                 )
             )
     return sorted(found, key=lambda error: (error.score, error.id, error.slot))[:count], taken, total
-
-
-def _joined(parts: Sequence[Answers]) -> Answers:
-    return Answers(
-        parts[0].labels,
-        np.concatenate([part.gold for part in parts]),
-        np.concatenate([part.predicted for part in parts]),
-        np.concatenate([part.probabilities for part in parts]),
-    )
 
 
 def _issues(labels: Ints, shares: Floats) -> int:

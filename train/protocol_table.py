@@ -12,15 +12,14 @@ from matplotlib.figure import Figure
 
 from tristance.data.files import writing
 from tristance.data.records import Record
-from tristance.data.statistics import Floats
-from tristance.models.predictions import Scores
+from tristance.train.comparison.paired import by_seed, deviation, read_sheets
 from tristance.train.comparison.sheets import Sheet, as_markdown
 from tristance.train.config import Config
-from tristance.train.evaluation.answers import answer_sheet
-from tristance.train.evaluation.metrics import resampled, tally_of
-from tristance.train.evaluation.predictions import align, read_predictions, read_scored
-from tristance.train.protocols import judged_split
-from tristance.train.runs import Run, write_json
+from tristance.train.evaluation.answers import AnswerSheet, joined
+from tristance.train.evaluation.metrics import tally_of
+from tristance.train.evaluation.plots import reach
+from tristance.train.evaluation.report import with_interval
+from tristance.train.runs import Run, judged_split, write_json
 
 DISJOINT: Final = ("grouped-kfold", "leave-genre-out", "leave-voices-out")
 """Protocols whose parts hold out every sentence once at most, so that they add up."""
@@ -37,10 +36,12 @@ def summarise(config: Config, runs: Mapping[str, Sequence[Run]]) -> Sheet:
         config: The experiment.
         runs: By part, a finished run a seed.
     """
-    held = {part: _read(part_runs) for part, part_runs in runs.items()}
+    held = {part: read_sheets(seeds, judged_split(seeds[0].metrics())) for part, seeds in runs.items()}
     rows = {part: _figures(config, *found) for part, found in held.items()}
-    if config.protocol.name in DISJOINT and len({found[1][0].slots for found in held.values()}) == 1:
-        rows[ALL] = _figures(config, *_together(list(held.values())))
+    if config.protocol.name in DISJOINT and len({sheets[0].slots for _, sheets in held.values()}) == 1:
+        records = [record for part_records, _ in held.values() for record in part_records]
+        each_seed = zip(*(sheets for _, sheets in held.values()), strict=True)
+        rows[ALL] = _figures(config, records, [joined(sheets) for sheets in each_seed])
     sheet = _sheet(config, rows)
     folder = Path(config.output) / config.name
     write_json(
@@ -53,48 +54,20 @@ def summarise(config: Config, runs: Mapping[str, Sequence[Run]]) -> Sheet:
     return sheet
 
 
-def _read(runs: Sequence[Run]) -> tuple[list[Record], list[Scores], tuple[str, ...]]:
-    """The judged sentences of a part, each seed's scores for them, and the stance labels."""
-    paths = [run.predictions(judged_split(run.metrics())) for run in runs]
-    records, first = read_scored(paths[0])
-    others = [align(records, read_predictions(path)) for path in paths[1:]]
-    content = runs[0].metrics()
-    return records, [first, *others], tuple(content[judged_split(content)]["stance_labels"])
-
-
-def _together(parts: Sequence[tuple[list[Record], list[Scores], tuple[str, ...]]]) -> tuple[Any, Any, Any]:
-    records = [record for rows, _, _ in parts for record in rows]
-    by_seed = zip(*(scores for _, scores, _ in parts), strict=True)
-    joined = [
-        Scores(
-            each[0].slots,
-            np.concatenate([scores.stance for scores in each]),
-            np.concatenate([scores.holder for scores in each]),
-            np.concatenate([scores.sentiment for scores in each]),
-        )
-        for each in by_seed
-    ]
-    return records, joined, parts[0][2]
-
-
-def _figures(config: Config, records: Sequence[Record], scores: Sequence[Scores], labels: Sequence[str]) -> Figures:
+def _figures(config: Config, records: Sequence[Record], sheets: Sequence[AnswerSheet]) -> Figures:
     """Every figure with its interval (seeds averaged within each resample) and its deviation over seeds."""
     tally = tally_of(records, config.evaluation)
-    bins = config.evaluation.calibration_bins
-    found = [resampled(tally, answer_sheet(records, each, labels), bins) for each in scores]
-    figures: Figures = {}
-    for name in found[0]:
-        values: Floats = np.stack([each[name] for each in found])
-        sd = float(values[:, 0].std(ddof=1)) if len(values) > 1 else None
-        figures[name] = {**tally.figure(values.mean(0)), "sd": sd, "n": len(records)}
-    return figures
+    return {
+        name: {**tally.figure(values.mean(0)), "sd": deviation(values[:, 0]), "n": len(records)}
+        for name, values in by_seed(sheets, tally, config.evaluation).items()
+    }
 
 
 def _sheet(config: Config, rows: Mapping[str, Figures]) -> Sheet:
     slots = [name for name in next(iter(rows.values())) if name.endswith(".F_avg") and name not in SHOWN]
     names = [SHOWN[0], *slots, *SHOWN[1:]]
     body = tuple(
-        (part, str(figures[SHOWN[0]]["n"]), *(_cell(figures.get(name)) for name in names))
+        (part, str(figures[SHOWN[0]]["n"]), *(with_interval(figures.get(name)) for name in names))
         for part, figures in rows.items()
     )
     seeds = f"{len(config.seeds)} seed{'s' if len(config.seeds) > 1 else ''}"
@@ -102,27 +75,12 @@ def _sheet(config: Config, rows: Mapping[str, Figures]) -> Sheet:
     return Sheet(f"{config.name}: {config.protocol.name}", ("part", "n", *names), body, note)
 
 
-def _cell(figure: Mapping[str, Any] | None) -> str:
-    if figure is None or figure["value"] is None:
-        return "–"
-    low, high = figure["low"], figure["high"]
-    return f"{100 * figure['value']:.1f}" + (f" [{100 * low:.1f}, {100 * high:.1f}]" if low is not None else "")
-
-
 def _picture(config: Config, rows: Mapping[str, Figures]) -> Figure:
     """The primary figure of every part with its interval; of a learning curve, against sentences on a log axis."""
     name = SHOWN[0]
     known = {part: figures[name] for part, figures in rows.items() if figures[name]["value"] is not None}
-    values = np.array([figure["value"] for figure in known.values()])
-    spread = [
-        np.array(
-            [
-                abs(figure["value"] - (figure[side] if figure[side] is not None else figure["value"]))
-                for figure in known.values()
-            ]
-        )
-        for side in ("low", "high")
-    ]
+    values = [figure["value"] for figure in known.values()]
+    spread = np.array([reach(figure) for figure in known.values()]).T
     figure = Figure(
         figsize=(6.4, 3.6 if config.protocol.name == "learning-curve" else 1 + 0.35 * len(known)), layout="constrained"
     )

@@ -11,7 +11,7 @@ import dataclasses
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -189,8 +189,3 @@ def _only(record: Record, actor: str, kept: bool) -> Record:
     return dataclasses.replace(
         record, stance=labels(record.stance), holder=holder, sentiment=None if kept else record.sentiment
     )
-
-
-def judged_split(content: Mapping[str, Any]) -> str:
-    """The split that a run of a protocol is judged by: what was held out; for a learning curve validation."""
-    return "test" if "test" in content else "validation"

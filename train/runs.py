@@ -167,6 +167,11 @@ class Run:
         write_json(self.provenance_file, content)
 
 
+def judged_split(content: Mapping[str, Any]) -> str:
+    """The split that a run is judged by, from its metrics: `test` if there is one, else `validation`."""
+    return "test" if "test" in content else "validation"
+
+
 @contextlib.contextmanager
 def locked(run: Run) -> Iterator[None]:
     """Keep every other process out of a run's folder; a killed process lets go by itself.

@@ -325,11 +325,11 @@ def run_workers(command: Sequence[str], workers: int) -> None:
         raise UserError(f"{sum(map(bool, codes))} of {workers} workers failed; allowed: the same command goes on")
 
 
-def finish(sweep: Sweep, console: Console, train_winner: bool = True) -> tuple[Run, ...]:
+def finish(sweep: Sweep, console: Console, train_winner: bool = True) -> tuple[optuna.Study, tuple[Run, ...]]:
     """Write the sweep's report; train the best trial's config on all seeds and test it.
 
     Returns:
-        The winner's runs; none without `train_winner`.
+        The study, and the winner's runs; none without `train_winner`.
 
     Raises:
         UserError: If no trial has come to its end.
@@ -344,13 +344,13 @@ def finish(sweep: Sweep, console: Console, train_winner: bool = True) -> tuple[R
     best = study.best_trial
     write_sweep_report(study, sweep.folder / "report.html")
     if not train_winner:
-        return ()
+        return study, ()
     config = sweep.of_winner(best.params)
     result = run_experiment(config, console=console)
     with writing(Path(config.output) / config.name / WINNER) as stream:
         told = {"study": sweep.storage, "trial": best.number, "validation": best.value, "values": best.params}
         yaml.safe_dump(told | {"trials": len(study.trials)}, stream, sort_keys=False)
-    return result.runs
+    return study, result.runs
 
 
 def shipped_sweeps() -> Iterator[Path]:

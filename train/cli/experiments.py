@@ -271,16 +271,16 @@ def sweep(
         work(loaded, told, adopt)
     if trials_only:
         return
-    runs = finish(loaded, told, winner)
+    study, runs = finish(loaded, told, winner)
     screen = console()
 
     from tristance.train.comparison import compare_experiments
     from tristance.train.comparison.sheets import as_table, figures_sheet
-    from tristance.train.sweep import open_study
+    from tristance.train.runs import judged_split
     from tristance.train.sweep_report import trials_sheet
 
-    screen.print(as_table(trials_sheet(open_study(loaded))))
+    screen.print(as_table(trials_sheet(study)))
     screen.print(f"{loaded.folder}: report.html, a folder a trial", highlight=False)
     if runs:
-        split = "test" if "test" in runs[0].metrics() else "validation"
+        split = judged_split(runs[0].metrics())
         screen.print(as_table(figures_sheet(compare_experiments([runs[0].folder.parent], split))))

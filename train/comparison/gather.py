@@ -85,6 +85,8 @@ def _named(run: Run) -> tuple[Path, str]:
 
 def _experiment(runs: Sequence[Run], split: str) -> Experiment:
     values: dict[str, list[float]] = {}
+    taken: list[Mapping[str, float]] = []
+    speed: list[float] = []
     trained = "stages" in runs[0].config()
     if trained:
         _require_same_config(runs)
@@ -103,18 +105,17 @@ def _experiment(runs: Sequence[Run], split: str) -> Experiment:
         for name, figure in {**evaluations.flatten(content[split]), **tested}.items():
             if figure["value"] is not None:
                 values.setdefault(name, []).append(figure["value"])
+        taken.append(run.provenance()["seconds"])
+        if scoring := taken[-1].get(f"score {split}"):
+            speed.append(content[split]["n"] / scoring)
     return Experiment(
         _named(runs[0])[1],
         tuple(runs),
         trained,
         flatten(_experiment_keys(runs[0])) if trained else _sources(runs),
         {name: tuple(found) for name, found in values.items()},
-        tuple(seconds for run in runs if (seconds := run.provenance()["seconds"].get("train")) is not None),
-        tuple(
-            run.metrics()[split]["n"] / seconds
-            for run in runs
-            if (seconds := run.provenance()["seconds"].get(f"score {split}"))
-        ),
+        tuple(seconds["train"] for seconds in taken if seconds.get("train") is not None),
+        tuple(speed),
         runs[0].provenance().get("parameters"),
     )
 

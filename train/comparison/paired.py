@@ -20,11 +20,12 @@ from tristance.data import statistics
 from tristance.data.errors import UserError
 from tristance.data.records import Record
 from tristance.data.statistics import Floats, Ints
-from tristance.train.comparison.gather import Comparison, Experiment
+from tristance.train.comparison.gather import Comparison
 from tristance.train.evaluation.answers import AnswerSheet, answer_sheet
 from tristance.train.evaluation.metrics import Tally, all_right, resampled, tally_of
 from tristance.train.evaluation.options import EvaluationConfig
 from tristance.train.evaluation.predictions import align, read_predictions, read_scored
+from tristance.train.runs import Run
 
 FLIPS: Final = 9_999
 """Random sign flips, where there are too many to try each."""
@@ -115,50 +116,50 @@ def differences(comparison: Comparison, against: str | None = None, options: Eva
         raise UserError(f"no experiment {against!r} to compare with; allowed: {', '.join(names)}")
     first = names.index(against) if against else 0
     order = [first, *(number for number in range(len(names)) if number != first)]
-    records, scored = read_sheets([comparison.experiments[number] for number in order], comparison.split)
+    chosen = [comparison.experiments[number] for number in order]
+    records, sheets = read_sheets([run for experiment in chosen for run in experiment.runs], comparison.split)
+    rest = iter(sheets)
+    scored = [Scored(experiment.name, tuple(next(rest) for _ in experiment.runs)) for experiment in chosen]
     tally = tally_of(records, options)
     return Paired(scored[0].name, records, tuple(scored), compared(scored, tally, options), tally.bootstrap.clusters)
 
 
-def read_sheets(experiments: Sequence[Experiment], split: str) -> tuple[list[Record], list[Scored]]:
-    """Predictions of all runs beside gold, the sentences in one order.
+def read_sheets(runs: Sequence[Run], split: str) -> tuple[list[Record], list[AnswerSheet]]:
+    """Predictions of runs beside gold, the sentences in one order.
 
     Raises:
         UserError: If a run lacks its predictions, or other labels or slots were asked about.
     """
     records: list[Record] | None = None
     asked: tuple[Any, Any] | None = None
-    found = []
-    for experiment in experiments:
-        sheets = []
-        for run in experiment.runs:
-            path = run.predictions(split)
-            if not path.is_file():
-                raise UserError(f"{path}: no predictions are kept of this run; allowed: runs with theirs")
-            if records is None:
-                records, scores = read_scored(path)
-            else:
-                scores = align(records, read_predictions(path))
-            labels = run.metrics()[split]["stance_labels"]
-            asked = asked or (scores.slots, labels)
-            if asked != (scores.slots, labels):
-                raise UserError(
-                    f"{run.folder}: is about {', '.join(scores.slots)} with {', '.join(labels)}, the first run about "
-                    f"{', '.join(asked[0])} with {', '.join(asked[1])}; allowed: the same slots and stance labels"
-                )
-            sheets.append(answer_sheet(records, scores, labels))
-        found.append(Scored(experiment.name, tuple(sheets)))
+    sheets = []
+    for run in runs:
+        path = run.predictions(split)
+        if not path.is_file():
+            raise UserError(f"{path}: no predictions are kept of this run; allowed: runs with theirs")
+        if records is None:
+            records, scores = read_scored(path)
+        else:
+            scores = align(records, read_predictions(path))
+        labels = run.metrics()[split]["stance_labels"]
+        asked = asked or (scores.slots, labels)
+        if asked != (scores.slots, labels):
+            raise UserError(
+                f"{run.folder}: is about {', '.join(scores.slots)} with {', '.join(labels)}, the first run about "
+                f"{', '.join(asked[0])} with {', '.join(asked[1])}; allowed: the same slots and stance labels"
+            )
+        sheets.append(answer_sheet(records, scores, labels))
     assert records is not None
-    return records, found
+    return records, sheets
 
 
 def compared(scored: Sequence[Scored], tally: Tally, options: EvaluationConfig) -> tuple[Difference, ...]:
     """Each experiment's differences from the first, with Holm's correction over all of them."""
     reference, *others = scored
-    base = _values(reference, tally, options)
+    base = by_seed(reference.sheets, tally, options)
     rows: list[dict[str, Any]] = []
     for other in others:
-        mine = _values(other, tally, options)
+        mine = by_seed(other.sheets, tally, options)
         for figure in [name for name in base if name in mine]:
             rows.append(_difference(other, figure, base[figure], mine[figure], tally, options))
             if figure == JOINT:
@@ -167,9 +168,9 @@ def compared(scored: Sequence[Scored], tally: Tally, options: EvaluationConfig) 
     return tuple(Difference(**row, p_holm=p, level=options.level) for row, p in zip(rows, corrected, strict=True))
 
 
-def _values(scored: Scored, tally: Tally, options: EvaluationConfig) -> dict[str, Floats]:
+def by_seed(sheets: Sequence[AnswerSheet], tally: Tally, options: EvaluationConfig) -> dict[str, Floats]:
     """Every figure of every seed, in the sample and in the resamples: `[seeds, 1 + R]`."""
-    found = [resampled(tally, sheet, options.calibration_bins) for sheet in scored.sheets]
+    found = [resampled(tally, sheet, options.calibration_bins) for sheet in sheets]
     return {name: np.stack([each[name] for each in found]) for name in found[0] if all(name in each for each in found)}
 
 
@@ -187,7 +188,7 @@ def _difference(
         "difference": value,
         "low": low,
         "high": high,
-        "seed_sd": (_sd(base[:, 0]), _sd(mine[:, 0])),
+        "seed_sd": (deviation(base[:, 0]), deviation(mine[:, 0])),
         "test": "bootstrap",
         "p": bootstrap_p(here - there) if options.resamples else math.nan,
         **dict(zip(("effect", "effect_low", "effect_high"), effect, strict=True)),
@@ -212,7 +213,8 @@ def _interval(figure: str, values: Floats, tally: Tally) -> tuple[float, float, 
     return (value, 2 * value - high, 2 * value - low) if figure.endswith(LOWER_IS_BETTER) else (value, low, high)
 
 
-def _sd(values: Floats) -> float | None:
+def deviation(values: Floats) -> float | None:
+    """Standard deviation over seeds; None with one."""
     return float(values.std(ddof=1)) if len(values) > 1 else None
 
 

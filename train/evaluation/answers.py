@@ -76,6 +76,17 @@ class AnswerSheet:
         return {"stance": self.stance, "holder": self.holder, "sentiment": self.sentiment}
 
 
+def joined(sheets: Sequence[AnswerSheet]) -> AnswerSheet:
+    """The sheets of different sentences as one, in order; all with the same slots and labels."""
+
+    def join(parts: Sequence[Answers]) -> Answers:
+        fields = ([getattr(part, name) for part in parts] for name in ("gold", "predicted", "probabilities"))
+        return Answers(parts[0].labels, *(np.concatenate(values) for values in fields))
+
+    stance, holder, sentiment = (join([sheet.tasks[task] for sheet in sheets]) for task in sheets[0].tasks)
+    return AnswerSheet(sheets[0].slots, stance, holder, sentiment)
+
+
 def answer_sheet(records: Sequence[Record], scores: Scores, stance_labels: Sequence[str] = STANCES) -> AnswerSheet:
     """Put gold and predictions side by side.
 

@@ -112,7 +112,7 @@ def _swap(rows: Sequence[Record], answers: Answers, options: EvaluationConfig) -
         kept.append(first)
         passed.append(sorted(told[0]) == sorted(told[1]))
         if not passed[-1]:
-            said = ["; ".join(f"{label}" for _, label in sorted(each)) for each in told]
+            said = ["; ".join(label for _, label in sorted(each)) for each in told]
             failures.append(
                 {"text": first.text, "other": second.text, "slot": "", "expected": said[0], "found": said[1]}
             )

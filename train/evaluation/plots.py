@@ -86,6 +86,13 @@ def calibration_figure(metrics: Mapping[str, Any]) -> Figure:
     return figure
 
 
+def reach(figure: Mapping[str, Any]) -> tuple[float, float]:
+    """How far a figure's interval reaches below and above its value, as error bars take it; 0 without an interval."""
+    if figure["low"] is None or figure["high"] is None:
+        return 0.0, 0.0
+    return max(figure["value"] - figure["low"], 0.0), max(figure["high"] - figure["value"], 0.0)
+
+
 def _drawn(metrics: Mapping[str, Any]) -> dict[str, Any]:
     slots = {name: block for name, block in metrics["slots"].items() if block["n"]}
     return slots if 0 < len(slots) <= MAX_SLOTS else {"all targets": metrics["pooled"]}

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tristance.train.comparison.gather import Comparison
-from tristance.train.evaluation.plots import COLOURS, MARKERS
+from tristance.train.evaluation.plots import COLOURS, MARKERS, reach
 
 MAX_SLOTS: Final = 7
 SLICES: Final = 14
@@ -40,13 +40,12 @@ def bars_figure(comparison: Comparison) -> Figure:
         places = np.arange(len(rows)) - 0.4 + height * (number + 0.5)
         metrics = experiment.runs[0].metrics()[comparison.split]
         means = [100 * statistics.fmean(experiment.figures.get(row) or (np.nan,)) for row in rows]
-        bounds = [_bounds(metrics, row) for row in rows]
-        spread = np.abs(np.array(bounds, float).T * 100 - np.array([_value(metrics, row) for row in rows]) * 100)
+        spread = 100 * np.array([reach(_figure(metrics, row)) for row in rows]).T
         colour = COLOURS[number % len(COLOURS)]
         axis.barh(
             places, means, height * 0.9, color=colour, label=experiment.name, hatch="/" * (number // len(COLOURS))
         )
-        axis.errorbar(means, places, xerr=np.nan_to_num(spread), fmt="none", ecolor="#333333", capsize=2, linewidth=0.9)
+        axis.errorbar(means, places, xerr=spread, fmt="none", ecolor="#333333", capsize=2, linewidth=0.9)
     axis.set_yticks(range(len(rows)), rows)
     axis.invert_yaxis()
     axis.set(xlim=(0, 100), xlabel="points; lines: interval of the first seed")
@@ -59,17 +58,6 @@ def _figure(metrics: Mapping[str, Any], row: str) -> Mapping[str, Any]:
     slot, _, name = row.rpartition(".")
     found = metrics["overall"].get(row) or metrics["slots"].get(slot, {}).get(name)
     return found or {"value": None, "low": None, "high": None}
-
-
-def _value(metrics: Mapping[str, Any], row: str) -> float:
-    value = _figure(metrics, row)["value"]
-    return float("nan") if value is None else float(value)
-
-
-def _bounds(metrics: Mapping[str, Any], row: str) -> tuple[float, float]:
-    figure = _figure(metrics, row)
-    value = _value(metrics, row)
-    return (value if figure["low"] is None else figure["low"], value if figure["high"] is None else figure["high"])
 
 
 def slices_figure(metrics: Mapping[str, Any]) -> Figure | None:
@@ -90,11 +78,8 @@ def slices_figure(metrics: Mapping[str, Any]) -> Figure | None:
             figures = found["mean.F_avg"]
             if figures["value"] is None:
                 continue
-            spread = [
-                [100 * (figures["value"] - (figures["low"] or figures["value"]))],
-                [100 * ((figures["high"] or figures["value"]) - figures["value"])],
-            ]
-            axis.errorbar(100 * figures["value"], place, xerr=np.abs(spread), fmt="o", color=COLOURS[0], capsize=2)
+            spread = [[100 * side] for side in reach(figures)]
+            axis.errorbar(100 * figures["value"], place, xerr=spread, fmt="o", color=COLOURS[0], capsize=2)
         axis.set_yticks(range(len(values)), [f"{value} ({found['n']})" for value, found in values])
         axis.invert_yaxis()
         axis.set_title(name, loc="left", fontsize=10, fontweight="bold", parse_math=False)

@@ -13,13 +13,11 @@ import yaml
 from tristance.data.errors import UserError
 from tristance.data.labels import HELD, STANCES
 from tristance.data.records import Record
-from tristance.models.predictions import Scores
 from tristance.train.comparison.gather import Comparison, compare_experiments
-from tristance.train.comparison.paired import differences
+from tristance.train.comparison.paired import differences, read_sheets
 from tristance.train.comparison.sheets import Sheet, figures_sheet, sheets
-from tristance.train.evaluation.answers import AnswerSheet, answer_sheet
+from tristance.train.evaluation.answers import AnswerSheet
 from tristance.train.evaluation.plots import calibration_figure, confusion_figure
-from tristance.train.evaluation.predictions import read_scored
 from tristance.train.evaluation.report import with_interval
 from tristance.train.page.charts import bars_figure, picture, slices_figure, training_figure
 from tristance.train.page.render import render_page
@@ -45,7 +43,7 @@ def report_page(paths: Sequence[str | Path], split: str = "validation", against:
     """
     comparison = compare_experiments(paths, split)
     first = [experiment.runs[0] for experiment in comparison.experiments]
-    scored = {run: read_scored(run.predictions(split)) for run in first if run.predictions(split).is_file()}
+    scored = {run: _sheet(run, split) for run in first if run.predictions(split).is_file()}
     names = {run: experiment.name for run, experiment in zip(first, comparison.experiments, strict=True)}
     charts = [
         {
@@ -59,7 +57,7 @@ def report_page(paths: Sequence[str | Path], split: str = "validation", against:
         charts=charts,
         sheets=_tables(comparison, against),
         sections=[_section(run, names[run], split, scored.get(run)) for run in first],
-        explorer=_explorer([(names[run], *scored[run], _labels(run, split)) for run in first if run in scored]),
+        explorer=_explorer([(names[run], *scored[run]) for run in first if run in scored]),
     )
 
 
@@ -74,11 +72,12 @@ def _tables(comparison: Comparison, against: str | None) -> list[Sheet]:
         return [figures_sheet(comparison)]
 
 
-def _labels(run: Run, split: str) -> tuple[str, ...]:
-    return tuple(run.metrics()[split]["stance_labels"])
+def _sheet(run: Run, split: str) -> tuple[list[Record], AnswerSheet]:
+    records, [sheet] = read_sheets([run], split)
+    return records, sheet
 
 
-def _section(run: Run, name: str, split: str, scored: tuple[list[Record], Scores] | None) -> dict[str, Any]:
+def _section(run: Run, name: str, split: str, scored: tuple[list[Record], AnswerSheet] | None) -> dict[str, Any]:
     """One run: pictures, tables, where it came from."""
     content = run.metrics()
     metrics, primary = content[split], content[split]["primary"]["name"]
@@ -93,8 +92,7 @@ def _section(run: Run, name: str, split: str, scored: tuple[list[Record], Scores
     ]
     tables = list(_behaviour(content.get("behaviour", {})))
     if scored is not None:
-        records, scores = scored
-        sheet = answer_sheet(records, scores, _labels(run, split))
+        records, sheet = scored
         tables = [*_matrices(sheet), *tables, _hardest(records, sheet)]
     details = [
         {"title": "Config", "text": yaml.safe_dump(run.config(), sort_keys=False, allow_unicode=True)},
@@ -158,7 +156,7 @@ def _hardest(records: Sequence[Record], sheet: AnswerSheet) -> Sheet:
     return Sheet("Hardest sentences", ("sentence", "actor", "gold", "probabilities"), tuple(rows))
 
 
-def _explorer(runs: Sequence[tuple[str, list[Record], Scores, tuple[str, ...]]]) -> dict[str, Any] | None:
+def _explorer(runs: Sequence[tuple[str, list[Record], AnswerSheet]]) -> dict[str, Any] | None:
     """What page.js searches: texts once, and numbers for labels."""
     if not runs:
         return None
@@ -172,19 +170,16 @@ def _explorer(runs: Sequence[tuple[str, list[Record], Scores, tuple[str, ...]]])
         "phenomena": [str(record.fields.get("phenomenon") or "") for record in records],
         "slots": list(runs[0][2].slots),
         "labels": list(STANCES),
-        "holders": list(runs[0][2].holders),
+        "holders": list(runs[0][2].holder.labels),
         "runs": [{"name": run[0], "rows": _answers(place, *run[1:])} for run in chosen],
         "note": f"{note} are left out of this page" if note else "",
     }
 
 
-def _answers(
-    place: Mapping[str, int], records: Sequence[Record], scores: Scores, labels: tuple[str, ...]
-) -> list[list[int]]:
-    sheet = answer_sheet(records, scores, labels)
+def _answers(place: Mapping[str, int], records: Sequence[Record], sheet: AnswerSheet) -> list[list[int]]:
     stance, holder = sheet.stance, sheet.holder
-    numbers = [STANCES.index(label) for label in labels]
-    held = {number for number, label in enumerate(labels) if label in HELD}
+    numbers = [STANCES.index(label) for label in stance.labels]
+    held = {number for number, label in enumerate(stance.labels) if label in HELD}
     told = np.where(np.isnan(holder.probabilities).any(-1), -1, np.nan_to_num(holder.probabilities).argmax(-1))
     percent = np.where(stance.predicted >= 0, np.nan_to_num(stance.confidence) * 100, -1).round().astype(int)
     rows = []

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tristance.train.comparison.sheets import Sheet
+from tristance.train.evaluation.plots import reach
 from tristance.train.page.render import render_page
 
 EVIL = "<script>alert('x')</script> & </SCRIPT> \"Moscow\""
@@ -118,3 +119,15 @@ def test_it_works_in_a_browser(page):
         )
         assert said == []
         browser.close()
+
+
+@pytest.mark.parametrize(
+    ("figure", "expected"),
+    [
+        ({"value": 0.25, "low": 0.0, "high": 0.5}, (0.25, 0.25)),
+        ({"value": 0.25, "low": None, "high": None}, (0.0, 0.0)),
+        ({"value": 0.5, "low": 0.5, "high": 1.0}, (0.0, 0.5)),
+    ],
+)
+def test_an_error_bar_reaches_as_far_as_its_interval_down_to_zero(figure, expected):
+    assert reach(figure) == expected
