@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from tristance.data.errors import Fault, shorten
@@ -55,8 +56,11 @@ class Record:
 
     @property
     def unit(self) -> str:
-        """What the sentence must not be parted from: its document, its twin, or nothing but itself."""
-        return self.group or str(self.fields.get("pair") or f"{self.file}:{self.line}:{self.id}")
+        """What the sentence must not be parted from: its document, its twin, or nothing but itself.
+
+        The same wherever its file lies, since folds are made by it.
+        """
+        return self.group or str(self.fields.get("pair") or f"{Path(self.file).name}:{self.line}:{self.id}")
 
     @property
     def slots(self) -> tuple[str, ...]:

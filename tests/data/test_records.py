@@ -164,3 +164,13 @@ def records(draw):
 def test_what_is_written_reads_back_the_same(written):
     row = json.loads(json.dumps(written.as_dict()))
     assert parse_record(row, ACTORS, file="x.jsonl", line=3) == (written, [])
+
+
+def test_a_unit_is_a_document_a_pair_or_a_sentence_and_does_not_know_where_its_file_lies():
+    def unit(file="train.jsonl", line=3, **fields):
+        return Record("7", "Text.", fields=fields, file=file, line=line).unit
+
+    assert unit(group="d1", pair="p1") == unit(group="d1") == "d1"
+    assert unit(pair="p1") == "p1"
+    assert unit("/here/train.jsonl") == unit("../there/train.jsonl") != unit("validation.jsonl")
+    assert unit(line=3) != unit(line=4)
