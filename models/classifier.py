@@ -30,12 +30,18 @@ class StanceClassifier:
         self._folder = folder
 
     @classmethod
-    def from_pretrained(cls, model: str | os.PathLike[str], *, device: str = "auto") -> StanceClassifier:
+    def from_pretrained(
+        cls, model: str | os.PathLike[str], *, device: str = "auto", runtime: str = "auto", precision: str = "fp32"
+    ) -> StanceClassifier:
         """Load a model folder, or a model of the Hugging Face hub.
 
         Args:
             model: Folder that training wrote (`runs/base/13/model`), or a hub name (`someone/stance-model`).
             device: `auto` (a GPU where there is one), `cpu`, `cuda`, …
+            runtime: `onnx`, which needs no torch and starts in a second, for models that `tristance export` wrote;
+                `torch`; `auto`: onnx where the model is exported and no GPU is in use, else torch.
+            precision: `fp32`, or `int8` for a model exported so: about twice as fast on a CPU, and not quite the same
+                answers (its `export.json` says how many differ).
 
         Raises:
             UserError: If there is no such model, or it is broken, tampered with, or of another version.
@@ -45,9 +51,12 @@ class StanceClassifier:
             folder = hub.download(str(model))
         manifest = Manifest.read(folder)
         try:
-            return cls(load_scorer(folder, manifest, device), manifest, folder)
+            return cls(load_scorer(folder, manifest, device, runtime, precision), manifest, folder)
         except ModuleNotFoundError as error:
-            raise UserError(f"{folder}: needs {error.name}; allowed: pip install 'tristance[train]'") from error
+            raise UserError(
+                f"{folder}: needs {error.name}; allowed: pip install 'tristance[train]', or a model that was exported "
+                "where it is installed: tristance export MODEL --onnx"
+            ) from error
 
     @overload
     def predict(  # type: ignore[overload-overlap]  # a string is an iterable of strings, and means one sentence
@@ -63,7 +72,7 @@ class StanceClassifier:
 
         Args:
             text: A sentence; or any iterable of them; or a pandas or polars Series.
-            batch_size: Sentences a step.
+            batch_size: Most sentences a step; long ones go in smaller steps.
             progress: Show a progress bar.
             actors: Further actors to ask about, which the model may never have seen; they change no other answer.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +82,9 @@ class Encoding:
             (found for found in map(self.tokenizer.token_to_id, ("[PAD]", "<pad>")) if found is not None), 0
         )
 
+    axes: Mapping[str, tuple[str, ...]]
+    """Names of the axes of every array that `pad` gives."""
+
     def tokenize(self, items: Sequence[Item]) -> list[dict[str, Any]]:
         """Features of each item before padding; `length` is the number of tokens that the network reads for it."""
         raise NotImplementedError
@@ -102,6 +105,16 @@ class SlotEncoding(Encoding):
     `input_ids`, `attention_mask` [B, T]; `slot_names`, `slot_name_mask` [B, S, M]; `slot_positions` [B, S], the token
     that the slot stands at; `slot_mask`, `slot_core` [B, S].
     """
+
+    axes: Final = {
+        "input_ids": ("batch", "tokens"),
+        "attention_mask": ("batch", "tokens"),
+        "slot_names": ("batch", "slots", "name"),
+        "slot_name_mask": ("batch", "slots", "name"),
+        "slot_positions": ("batch", "slots"),
+        "slot_mask": ("batch", "slots"),
+        "slot_core": ("batch", "slots"),
+    }
 
     def __init__(self, tokenizer: Tokenizer, max_tokens: int, *, place: Place, anonymous: bool) -> None:
         super().__init__(tokenizer, max_tokens)
@@ -167,6 +180,14 @@ class PairEncoding(Encoding):
     [B, S, L]; `slot_mask`, `slot_core` [B, S].
     """
 
+    axes: Final = {
+        "input_ids": ("batch", "slots", "tokens"),
+        "attention_mask": ("batch", "slots", "tokens"),
+        "token_type_ids": ("batch", "slots", "tokens"),
+        "slot_mask": ("batch", "slots"),
+        "slot_core": ("batch", "slots"),
+    }
+
     def tokenize(self, items: Sequence[Item]) -> list[dict[str, Any]]:  # noqa: D102 - inherited
         encoded = iter(self.tokenizer.encode_batch([(item.text, slot.name) for item in items for slot in item.slots]))
         features = []
@@ -219,11 +240,6 @@ def read_tokenizer(path: str | Path) -> Tokenizer:
 def build(architecture: str, tokenizer: Tokenizer, options: Mapping[str, Any]) -> Encoding:
     """The encoding of a network, from the options that travel in its manifest."""
     return PairEncoding(tokenizer, **options) if architecture == "pair" else SlotEncoding(tokenizer, **options)
-
-
-def by_length(items: Sequence[Item]) -> list[int]:
-    """Order of the items from long to short text: batches of like lengths pad little, the largest comes first."""
-    return sorted(range(len(items)), key=lambda number: -len(items[number].text))
 
 
 def rows_by_slots(items: Iterable[Item]) -> dict[tuple[str, ...], list[int]]:

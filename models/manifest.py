@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -86,13 +86,19 @@ class Manifest:
 
 def write_checksums(folder: Path) -> None:
     """Note the SHA-256 of every weight and tokenizer file of a model folder."""
-    names = sorted(path.name for path in folder.iterdir() if path.suffix in (".safetensors", ".json", ".joblib"))
+    names = sorted(
+        path.name for path in folder.iterdir() if path.suffix in (".safetensors", ".onnx", ".json", ".joblib")
+    )
     with writing(folder / CHECKSUMS_FILE) as stream:
         json.dump({name: sha256(folder / name) for name in names if name != CHECKSUMS_FILE}, stream, indent=2)
 
 
-def verify_checksums(folder: Path) -> None:
+def verify_checksums(folder: Path, names: Collection[str] | None = None) -> None:
     """Compare a model folder's files with its checksums, where it has some.
+
+    Args:
+        folder: Of the model.
+        names: Files that are needed; None for all that are not an export, which may have been left behind.
 
     Raises:
         UserError: If a file is missing or differs.
@@ -107,6 +113,8 @@ def verify_checksums(folder: Path) -> None:
     if not isinstance(expected, dict):
         raise UserError(f"{path}: found {shorten(expected)}; allowed: a SHA-256 for each file")
     for name, digest in expected.items():
+        if name not in names if names is not None else name.endswith(".onnx"):
+            continue
         if not (folder / name).is_file():
             raise UserError(f"{folder / name}: missing; the model folder was copied only in part")
         found = sha256(folder / name)

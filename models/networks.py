@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer
 from transformers import AutoConfig, PreTrainedModel
 
 from tristance.data.errors import UserError, first_line
-from tristance.data.labels import FREE_HOLDERS, SENTIMENTS, STANCES
 from tristance.models import backbone as backbones
 from tristance.models import encoding as encodings
 from tristance.models import pair
-from tristance.models.encoding import Encoding, Item
+from tristance.models.batching import Logits, cores, score_items
+from tristance.models.encoding import Arrays, Encoding, Item
 from tristance.models.heads import StanceOutput
 from tristance.models.manifest import Manifest, verify_checksums, write_checksums
-from tristance.models.predictions import Floats, Scores
+from tristance.models.predictions import Scores
 from tristance.models.registry import ModelConfig
 from tristance.models.slots import RELATIVE_FAMILIES, SlotsModel, first_position
 
@@ -122,38 +120,25 @@ class NetworkScorer:
         self.encoding = encoding
         self.stance_labels = stance_labels
 
-    @torch.inference_mode()
     def score(self, items: Sequence[Item], batch_size: int = 32, progress: bool = False) -> Scores:
-        """See `registry.Scorer`. Sentences are read in batches of like length and come back in the order given."""
-        slots = encodings.slot_ids(items)
-        count = len(slots)
-        stance = np.empty((len(items), count, len(STANCES)), np.float32)
-        holder = np.empty((len(items), count, len(FREE_HOLDERS) + count), np.float32)
-        sentiment = np.empty((len(items), len(SENTIMENTS)), np.float32)
-        order = encodings.by_length(items)
-        for rows in _progress(order, batch_size, progress):
-            output = self._forward([items[row] for row in rows])
-            stance[rows], holder[rows], sentiment[rows] = self.probabilities(output, self.stance_labels)
-        return Scores(slots, stance, holder, sentiment)
-
-    def _forward(self, items: Sequence[Item]) -> StanceOutput:
-        arrays = self.encoding(items)
-        output: StanceOutput = self.network(
-            **{name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
+        """See `registry.Scorer`."""
+        return score_items(
+            items, self.encoding, self._forward, self.stance_labels, batch_size=batch_size, progress=progress
         )
-        return output
 
-    @staticmethod
-    def probabilities(output: StanceOutput, stance_labels: Sequence[str]) -> tuple[Floats, Floats, Floats]:
-        """Stance, holder and sentiment of a batch; a stance that is not in `stance_labels` gets 0."""
-        assert output.stance_logits is not None
-        assert output.holder_logits is not None
-        assert output.sentiment_logits is not None
-        allowed = torch.tensor([label in stance_labels for label in STANCES], device=output.stance_logits.device)
-        stance = output.stance_logits.masked_fill(~allowed, float("-inf"))
-        parts = (stance, output.holder_logits, output.sentiment_logits)
-        first, second, third = (part.float().softmax(-1).cpu().numpy() for part in parts)
-        return first, second, third
+    @torch.inference_mode()
+    def _forward(self, arrays: Arrays) -> Logits:
+        return logits(self.network(**{name: torch.from_numpy(each).to(self.device) for name, each in arrays.items()}))
+
+
+def logits(output: StanceOutput) -> Logits:
+    """What a network says, as arrays."""
+    assert output.stance_logits is not None
+    assert output.holder_logits is not None
+    assert output.sentiment_logits is not None
+    parts = (output.stance_logits, output.holder_logits, output.sentiment_logits)
+    stance, holder, sentiment = (part.float().cpu().numpy() for part in parts)
+    return stance, holder, sentiment
 
 
 def load_network_scorer(folder: Path, manifest: Manifest, device: str = "auto") -> NetworkScorer:
@@ -164,19 +149,6 @@ def load_network_scorer(folder: Path, manifest: Manifest, device: str = "auto") 
     return NetworkScorer(network, encoding, manifest.stance_labels, device)
 
 
-def _progress(order: Sequence[int], batch_size: int, shown: bool) -> Iterator[list[int]]:
-    batches = [list(order[start : start + batch_size]) for start in range(0, len(order), batch_size)]
-    if not shown:
-        yield from batches
-        return
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(batches, "Scoring", transient=True, console=Console(stderr=True))
-
-
 def use_all_cores() -> None:
     """Let torch use as many threads as this process may have cores, unless the user has set it."""
-    affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
-    if "OMP_NUM_THREADS" not in os.environ and affinity is not None:
-        torch.set_num_threads(len(affinity(0)))
+    torch.set_num_threads(cores())

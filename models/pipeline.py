@@ -9,9 +9,10 @@ from transformers import AutoModel, Pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from tristance.models import encoding as encodings
+from tristance.models.batching import probabilities
 from tristance.models.encoding import actor_item
 from tristance.models.manifest import Manifest
-from tristance.models.networks import NetworkScorer, raw_tokenizer
+from tristance.models.networks import logits, raw_tokenizer
 from tristance.models.predictions import Scores, to_predictions
 
 
@@ -46,7 +47,7 @@ class StancePipeline(Pipeline):
         # transformers collates what is no tensor into a plain list, and leaves the padding to us
         arrays = self.encoding.pad(features if isinstance(features, list) else [features])
         output = self.model(**{name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()})
-        parts = NetworkScorer.probabilities(output, self.manifest.stance_labels)
+        parts = probabilities(logits(output), self.manifest.stance_labels)
         return {"text": input_tensors["text"], **dict(zip(("stance", "holder", "sentiment"), parts, strict=True))}
 
     def postprocess(self, model_outputs: Any, **_: Any) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
 from pydantic import Field, model_validator
 
+from tristance.data.errors import UserError
 from tristance.data.sections import Section
 from tristance.models.encoding import Item
 from tristance.models.manifest import Manifest
@@ -15,6 +17,9 @@ from tristance.models.predictions import Scores
 
 NETWORKS: Final = ("slots", "pair")
 BASELINES: Final = ("majority", "lexicon", "tfidf")
+RUNTIMES: Final = ("auto", "torch", "onnx")
+ONNX_FILES: Final = {"fp32": "model.onnx", "int8": "model.int8.onnx"}
+"""By precision: what `export` writes beside the weights."""
 
 
 class SlotOptions(Section):
@@ -76,12 +81,38 @@ class Scorer(Protocol):
         ...
 
 
-def load_scorer(folder: Path, manifest: Manifest, device: str = "auto") -> Scorer:
-    """The trained model of a folder."""
-    if manifest.architecture in NETWORKS:
+def load_scorer(
+    folder: Path, manifest: Manifest, device: str = "auto", runtime: str = "auto", precision: str = "fp32"
+) -> Scorer:
+    """The trained model of a folder; see `StanceClassifier.from_pretrained`."""
+    for name, found, allowed in (("runtime", runtime, RUNTIMES), ("precision", precision, tuple(ONNX_FILES))):
+        if found not in allowed:
+            raise UserError(f"{name}: found {found!r}; allowed: {', '.join(allowed)}")
+    if manifest.architecture not in NETWORKS:
+        if runtime == "onnx" or precision != "fp32":
+            raise UserError(
+                f"{folder}: found a {manifest.architecture} model; allowed to export: {', '.join(NETWORKS)}"
+            )
+        from tristance.models.baselines import load_baseline
+
+        return load_baseline(folder, manifest)
+    if runtime == "auto":
+        exported = (folder / ONNX_FILES[precision]).is_file() and device in ("auto", "cpu") and not _gpu(device)
+        runtime = "onnx" if exported or precision != "fp32" else "torch"
+    if runtime == "torch":
+        if precision != "fp32":
+            raise UserError(f"precision: found {precision!r}; allowed with the runtime torch: fp32")
         from tristance.models.networks import load_network_scorer
 
         return load_network_scorer(folder, manifest, device)
-    from tristance.models.baselines import load_baseline
+    if device not in ("auto", "cpu"):
+        raise UserError(f"device: found {device!r}; allowed with the runtime onnx: cpu")
+    from tristance.models.onnx import load_onnx_scorer
 
-    return load_baseline(folder, manifest)
+    return load_onnx_scorer(folder, manifest, precision)
+
+
+def _gpu(device: str) -> bool:
+    """Whether a GPU would be used; torch is asked only where it is there already, since it takes seconds to import."""
+    torch = sys.modules.get("torch")
+    return device == "auto" and torch is not None and bool(torch.cuda.is_available())

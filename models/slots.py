@@ -123,12 +123,12 @@ class SlotsModel(PreTrainedModel):
     ) -> tuple[Tensor, Tensor]:
         """States of the sentence `[B, H]` and of its slots `[B, S, H]`, in one pass over T + S positions."""
         tokens, count = words.shape[1], slots.shape[1]
-        order = torch.arange(tokens, device=words.device).expand(len(words), -1)
+        order = torch.arange(tokens, device=words.device).expand(words.shape[0], -1)
         places = torch.cat([order, positions], dim=1)
         options: dict[str, Any] = {"position_ids": places + first_position(self.backbone.config)}
         if getattr(self.backbone.config, "type_vocab_size", 0) > 1:
             options["token_type_ids"] = (
-                (torch.arange(tokens + count, device=words.device) >= tokens).long().expand(len(words), -1)
+                (torch.arange(tokens + count, device=words.device) >= tokens).long().expand(words.shape[0], -1)
             )
         visible = self._visible(attention_mask.bool(), slot_mask)
         state = self.backbone(

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "compare": "experiments:compare",
     "report": "experiments:report",
     "sweep": "experiments:sweep",
+    "export": "exporting:export",
     "predict": "prediction:predict",
     "config": "configs:config",
     "data": "corpora:data",
