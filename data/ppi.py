@@ -137,7 +137,7 @@ def measure(
     else:
         moved += np.bincount(clusters[rest], unknown.influence, count)
         moved -= np.bincount(clusters[labelled], known.influence, count)
-    noise = np.bincount(clusters[labelled], said.influence, count)
+    noise = np.zeros(count) + np.bincount(clusters[labelled], said.influence, count)
     return Measured(said.value, shift, noise, moved, said.unit, len(np.unique(clusters[labelled])))
 
 

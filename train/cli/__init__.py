@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "report": "experiments:report",
     "sweep": "experiments:sweep",
     "predict": "prediction:predict",
+    "estimate": "estimation:estimate",
     "config": "configs:config",
     "data": "corpora:data",
     "audit": "auditing:audit",

@@ -1,0 +1,249 @@
+"""Estimates as tables, a picture and files."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tristance.data.annotation_sheet import Labels
+from tristance.data.errors import UserError
+from tristance.data.files import writing
+from tristance.train.comparison.sheets import Sheet, as_html, as_markdown, without_nan
+from tristance.train.estimation.estimates import FEW, Estimate
+from tristance.train.estimation.predicted import SENTENCE, Predicted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ENDINGS: Final = (".csv", ".html", ".json", ".md", ".svg")
+BY_GROUP: Final = ("favor", "against", "favor - against", "positive", "negative", "positive - negative")
+"""Figures shown for groups; the files hold all."""
+DRAWN: Final = ("favor", "against", "positive", "negative")
+MAX_LISTED: Final = 6
+"""Figures with few labels that are named."""
+
+
+def about(predicted: Predicted, labels: Labels, estimates: Sequence[Estimate]) -> list[str]:
+    """What must be known to read the estimates, in sentences; what should worry begins with `careful:`."""
+    rows, labelled = len(predicted.sentences), len(labels.records)
+    said = [f"{rows:,} sentences of {predicted.file}, {labelled:,} of them labelled in {labels.file}"]
+    clusters = int(predicted.clusters.max()) + 1
+    if predicted.clustered_by:
+        said.append(f"intervals allow for {clusters:,} clusters, told by {predicted.clustered_by!r}")
+    else:
+        said.append("intervals take sentences for independent of each other: name what tells documents by --cluster")
+    if labels.empty:
+        said.append(f"{labels.empty:,} rows of {labels.file} are not labelled yet")
+    if labels.passed_over:
+        said.append(
+            f"careful: {labels.passed_over:,} rows were passed over; the sample is random only if that had nothing to "
+            f"do with what they say"
+        )
+    few = [each for each in estimates if each.seen < FEW and not each.group]
+    if few:
+        names = ", ".join(
+            f"{each.actor} {each.figure} ({each.seen})" for each in few[:MAX_LISTED] if each.kind == "share"
+        )
+        more = " …" if len(few) > MAX_LISTED else ""
+        said.append(f"careful: fewer than {FEW} labelled sentences tell {names}{more}; label more to publish these")
+    return said
+
+
+def sheets(estimates: Sequence[Estimate], predicted: Predicted, level: float) -> list[Sheet]:
+    """All tables: every share, shares by group, the difference of two groups, and trends."""
+    found = [_shares(estimates, level)]
+    if predicted.by:
+        found += [_groups(estimates, actor, predicted.by) for actor in _actors(estimates)]
+    period = (predicted.by or "").partition(":")[2]
+    changes = (
+        ("difference", next((each.group for each in estimates if each.kind == "difference"), "")),
+        ("trend", f"Change in points a {period}"),
+    )
+    found += [_changes(estimates, kind, title) for kind, title in changes if any(e.kind == kind for e in estimates)]
+    return found
+
+
+def write_estimates(
+    path: str | Path, estimates: Sequence[Estimate], found: Sequence[Sheet], notes: Sequence[str], level: float
+) -> None:
+    """Write the estimates in the form that the ending asks for.
+
+    Args:
+        path: `.csv` (a row a figure), `.json`, `.md`, `.html` or `.svg`.
+        estimates: All of them.
+        found: Their tables.
+        notes: What `about` says.
+        level: Coverage of the intervals.
+
+    Raises:
+        UserError: If the ending is another one.
+        OSError: If it cannot be written.
+    """
+    require_ending(path)
+    ending = Path(path).suffix.lower()
+    if ending == ".svg":
+        import matplotlib as mpl
+
+        # A fixed salt and no date: else no two files would be alike.
+        with writing(path, "wb") as stream, mpl.rc_context({"svg.hashsalt": "tristance", "svg.fonttype": "none"}):
+            figure(estimates, level).savefig(stream, format="svg", metadata={"Date": None})
+        return
+    if ending == ".csv":
+        text = _csv(estimates)
+    elif ending == ".json":
+        content = {"level": level, "notes": list(notes), "estimates": [dataclasses.asdict(each) for each in estimates]}
+        text = json.dumps(without_nan(content), indent=1, ensure_ascii=False) + "\n"
+    elif ending == ".md":
+        text = as_markdown(found) + "\n" + "".join(f"- {note}\n" for note in notes)
+    else:
+        text = as_html(found)
+    with writing(path) as stream:
+        stream.write(text)
+
+
+def require_ending(path: str | Path) -> None:
+    """Refuse a file that `write_estimates` could not write.
+
+    Raises:
+        UserError: If its ending is none of `ENDINGS`.
+    """
+    if Path(path).suffix.lower() not in ENDINGS:
+        raise UserError(f"{path}: found the ending {Path(path).suffix!r}; allowed: {', '.join(ENDINGS)}")
+
+
+def figure(estimates: Sequence[Estimate], level: float) -> Figure:
+    """Shares of every actor: over all sentences, or by group where there are any; the predictions' count beside."""
+    from matplotlib.figure import Figure
+
+    actors = _actors(estimates)
+    grouped = any(each.kind == "share" and each.group for each in estimates)
+    result = Figure(figsize=(8, 2.6 * len(actors) if grouped else 0.8 + 1.5 * len(actors)), layout="constrained")
+    axes = result.subplots(len(actors), 1, squeeze=False, sharex=True)[:, 0]
+    for axis, actor in zip(axes, actors, strict=True):
+        shares = [each for each in estimates if each.kind == "share" and each.actor == actor]
+        _draw_groups(axis, shares) if grouped else _draw_shares(axis, shares)
+        axis.set_title(actor, loc="left", fontsize=10, fontweight="bold", parse_math=False)
+        axis.grid(axis="y" if grouped else "x", alpha=0.25)
+    axes[0].legend(fontsize="small", loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)
+    label = f"% of sentences; lines: {level:.0%} interval"
+    if grouped:
+        result.supylabel(label, fontsize="small")
+    else:
+        axes[-1].set_xlabel(label)
+    return result
+
+
+def _draw_shares(axis: Axes, shares: Sequence[Estimate]) -> None:
+    from tristance.train.evaluation.plots import COLOURS
+
+    shown = [each for each in shares if " " not in each.figure]
+    for place, each in enumerate(shown):
+        label = "" if place else "_"
+        styles = (
+            (place - 0.15, each.value, each.low, each.high, "o", COLOURS[0], "estimate"),
+            (place + 0.15, each.sample, each.sample_low, each.sample_high, "s", "#888888", "sample alone"),
+        )
+        for height, value, low, high, marker, colour, name in styles:
+            reach = [[100 * max(value - low, 0)], [100 * max(high - value, 0)]]
+            axis.errorbar(100 * value, height, xerr=reach, fmt=marker, color=colour, capsize=2, label=label + name)
+        axis.plot(100 * each.counted, place, "X", color=COLOURS[1], linestyle="none", label=f"{label}counted")
+    axis.set_yticks(range(len(shown)), [each.figure for each in shown])
+    axis.invert_yaxis()
+
+
+def _draw_groups(axis: Axes, shares: Sequence[Estimate]) -> None:
+    from tristance.train.evaluation.plots import COLOURS, MARKERS
+
+    groups = list(dict.fromkeys(each.group for each in shares if each.group))
+    for number, name in enumerate([name for name in DRAWN if any(each.figure == name for each in shares)]):
+        shown = [each for each in shares if each.figure == name and each.group]
+        places = [groups.index(each.group) + 0.1 * number for each in shown]
+        values = [100 * each.value for each in shown]
+        reach = [
+            [100 * max(each.value - each.low, 0) for each in shown],
+            [100 * max(each.high - each.value, 0) for each in shown],
+        ]
+        style: dict[str, Any] = {"color": COLOURS[number], "marker": MARKERS[number], "markersize": 4}
+        axis.errorbar(places, values, yerr=reach, capsize=2, label=name, **style)
+        axis.plot(places, [100 * each.counted for each in shown], ":", color=COLOURS[number], label=f"{name}, counted")
+    axis.set_xticks(range(len(groups)), groups, rotation=30, ha="right", fontsize=8)
+
+
+def _shares(estimates: Sequence[Estimate], level: float) -> Sheet:
+    shown = [each for each in estimates if each.kind == "share" and not each.group]
+    rows = tuple(
+        (
+            each.actor,
+            each.figure,
+            _with_interval(each.value, each.low, each.high),
+            _percent(each.counted),
+            _with_interval(each.sample, each.sample_low, each.sample_high),
+            "–" if math.isnan(each.worth) else f"{each.worth:.0f}",
+        )
+        for each in shown
+    )
+    columns = ("actor", "figure", "estimate", "counted", "sample alone", "worth")
+    note = (
+        f"percent; {level:.0%} intervals, each by itself. counted: from predicted labels alone, bold where outside the "
+        f"interval. worth: labels that would do as well without predictions"
+    )
+    off = frozenset((row, 3) for row, each in enumerate(shown) if not each.low <= each.counted <= each.high)
+    return Sheet("Shares", columns, rows, note, off)
+
+
+def _groups(estimates: Sequence[Estimate], actor: str, by: str) -> Sheet:
+    shown = [each for each in estimates if each.kind == "share" and each.actor == actor and each.group]
+    names = [name for name in BY_GROUP if any(each.figure == name for each in shown)]
+    cells = {(each.group, each.figure): each for each in shown}
+    rows = []
+    for group in dict.fromkeys(each.group for each in shown):
+        found = [cells[group, name] for name in names]
+        size = (f"{found[0].rows:,}", f"{found[0].labelled:,}")
+        rows.append((group, *size, *(_with_interval(each.value, each.low, each.high) for each in found)))
+    note = "percent of all sentences of the group; a dash where none of them, or a single one, is labelled"
+    return Sheet(f"{actor} by {by}", ("", "sentences", "labelled", *names), tuple(rows), note)
+
+
+def _changes(estimates: Sequence[Estimate], kind: str, title: str) -> Sheet:
+    shown = [each for each in estimates if each.kind == kind]
+    rows = tuple(
+        (each.actor, each.figure, _with_interval(each.value, each.low, each.high, "+"), _percent(each.counted, "+"))
+        for each in shown
+    )
+    note = "points; bold where the interval leaves out 0. counted: from predicted labels alone"
+    clear = frozenset((row, 2) for row, each in enumerate(shown) if each.low > 0 or each.high < 0)
+    return Sheet(title, ("actor", "figure", "estimate", "counted"), rows, note, clear)
+
+
+def _actors(estimates: Iterable[Estimate]) -> list[str]:
+    """In order, the sentence last."""
+    return sorted(dict.fromkeys(each.actor for each in estimates), key=lambda actor: actor == SENTENCE)
+
+
+def _percent(value: float, sign: str = "") -> str:
+    return "–" if math.isnan(value) else f"{100 * value:{sign}.1f}"
+
+
+def _with_interval(value: float, low: float, high: float, sign: str = "") -> str:
+    if math.isnan(low):
+        return "–"
+    return f"{_percent(value, sign)} [{_percent(low, sign)}, {_percent(high, sign)}]"
+
+
+def _csv(estimates: Sequence[Estimate]) -> str:
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, [field.name for field in dataclasses.fields(Estimate)], lineterminator="\n")
+    writer.writeheader()
+    for each in estimates:
+        row = dataclasses.asdict(each)
+        writer.writerow(
+            {name: "" if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
+        )
+    return stream.getvalue()
