@@ -105,5 +105,5 @@ def _estimate(
     for note in notes:
         screen.print(note, style="yellow" if note.startswith("careful") else "dim", markup=False, highlight=False)
     if output:
-        write_estimates(output, estimates, found, notes, level)
+        write_estimates(output, estimates, found, notes, by=predicted.by, level=level)
         click.echo(f"estimates -> {output}", err=True)

@@ -24,6 +24,7 @@ class Share(NamedTuple):
     """A figure of one task: labels weighted by `part`, over the rows with a label that `whole` counts."""
 
     name: str
+    """`net` is favor minus against, positive minus negative."""
     part: tuple[int, ...]
     whole: tuple[int, ...]
 
@@ -42,17 +43,17 @@ STANCE_SHARES: Final = (
     Share("against", (0, 1, 0, 0), (1, 1, 1, 1)),
     Share("neutral", (0, 0, 1, 0), (1, 1, 1, 1)),
     Share("unrelated", (0, 0, 0, 1), (1, 1, 1, 1)),
-    Share("favor - against", (1, -1, 0, 0), (1, 1, 1, 1)),
+    Share("net", (1, -1, 0, 0), (1, 1, 1, 1)),
     Share("favor of related", (1, 0, 0, 0), (1, 1, 1, 0)),
     Share("against of related", (0, 1, 0, 0), (1, 1, 1, 0)),
     Share("neutral of related", (0, 0, 1, 0), (1, 1, 1, 0)),
-    Share("favor - against of related", (1, -1, 0, 0), (1, 1, 1, 0)),
+    Share("net of related", (1, -1, 0, 0), (1, 1, 1, 0)),
 )
 SENTIMENT_SHARES: Final = (
     Share("negative", (1, 0, 0), (1, 1, 1)),
     Share("neutral", (0, 1, 0), (1, 1, 1)),
     Share("positive", (0, 0, 1), (1, 1, 1)),
-    Share("positive - negative", (-1, 0, 1), (1, 1, 1)),
+    Share("net", (-1, 0, 1), (1, 1, 1)),
 )
 
 

@@ -11,9 +11,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from tristance.data.annotation_sheet import Labels
 from tristance.data.errors import UserError
 from tristance.data.files import writing
+from tristance.data.labels import SENTIMENTS, STANCES
+from tristance.data.statistics import Floats
 from tristance.train.comparison.sheets import Sheet, as_html, as_markdown, without_nan
 from tristance.train.estimation.estimates import FEW, Estimate
 from tristance.train.estimation.predicted import SENTENCE, Predicted
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ENDINGS: Final = (".csv", ".html", ".json", ".md", ".svg")
-BY_GROUP: Final = ("favor", "against", "favor - against", "positive", "negative", "positive - negative")
+BY_GROUP: Final = ("favor", "against", "positive", "negative", "net")
 """Figures shown for groups; the files hold all."""
 DRAWN: Final = ("favor", "against", "positive", "negative")
 MAX_LISTED: Final = 6
@@ -71,7 +75,13 @@ def sheets(estimates: Sequence[Estimate], predicted: Predicted, level: float) ->
 
 
 def write_estimates(
-    path: str | Path, estimates: Sequence[Estimate], found: Sequence[Sheet], notes: Sequence[str], level: float
+    path: str | Path,
+    estimates: Sequence[Estimate],
+    found: Sequence[Sheet],
+    notes: Sequence[str],
+    *,
+    by: str | None = None,
+    level: float = 0.95,
 ) -> None:
     """Write the estimates in the form that the ending asks for.
 
@@ -80,6 +90,7 @@ def write_estimates(
         estimates: All of them.
         found: Their tables.
         notes: What `about` says.
+        by: What tells groups apart, for the picture.
         level: Coverage of the intervals.
 
     Raises:
@@ -93,7 +104,7 @@ def write_estimates(
 
         # A fixed salt and no date: else no two files would be alike.
         with writing(path, "wb") as stream, mpl.rc_context({"svg.hashsalt": "tristance", "svg.fonttype": "none"}):
-            figure(estimates, level).savefig(stream, format="svg", metadata={"Date": None})
+            figure(estimates, by, level).savefig(stream, format="svg", metadata={"Date": None})
         return
     if ending == ".csv":
         text = _csv(estimates)
@@ -118,62 +129,60 @@ def require_ending(path: str | Path) -> None:
         raise UserError(f"{path}: found the ending {Path(path).suffix!r}; allowed: {', '.join(ENDINGS)}")
 
 
-def figure(estimates: Sequence[Estimate], level: float) -> Figure:
+def figure(estimates: Sequence[Estimate], by: str | None, level: float) -> Figure:
     """Shares of every actor: over all sentences, or by group where there are any; the predictions' count beside."""
     from matplotlib.figure import Figure
 
     actors = _actors(estimates)
-    grouped = any(each.kind == "share" and each.group for each in estimates)
-    result = Figure(figsize=(8, 2.6 * len(actors) if grouped else 0.8 + 1.5 * len(actors)), layout="constrained")
+    result = Figure(figsize=(8, 2.6 * len(actors) if by else 0.8 + 1.5 * len(actors)), layout="constrained")
     axes = result.subplots(len(actors), 1, squeeze=False, sharex=True)[:, 0]
     for axis, actor in zip(axes, actors, strict=True):
         shares = [each for each in estimates if each.kind == "share" and each.actor == actor]
-        _draw_groups(axis, shares) if grouped else _draw_shares(axis, shares)
+        _draw_groups(axis, shares, dated=":" in by) if by else _draw_shares(axis, shares)
         axis.set_title(actor, loc="left", fontsize=10, fontweight="bold", parse_math=False)
-        axis.grid(axis="y" if grouped else "x", alpha=0.25)
-    axes[0].legend(fontsize="small", loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)
+        axis.grid(axis="y" if by else "x", alpha=0.25)
+        if axis is axes[0] or (by and actor == SENTENCE):
+            axis.legend(fontsize="small", loc="lower right", bbox_to_anchor=(1, 1), ncols=4, frameon=False)
     label = f"% of sentences; lines: {level:.0%} interval"
-    if grouped:
-        result.supylabel(label, fontsize="small")
-    else:
-        axes[-1].set_xlabel(label)
+    result.supylabel(label, fontsize="small") if by else axes[-1].set_xlabel(label)
     return result
 
 
 def _draw_shares(axis: Axes, shares: Sequence[Estimate]) -> None:
     from tristance.train.evaluation.plots import COLOURS
 
-    shown = [each for each in shares if " " not in each.figure]
-    for place, each in enumerate(shown):
-        label = "" if place else "_"
-        styles = (
-            (place - 0.15, each.value, each.low, each.high, "o", COLOURS[0], "estimate"),
-            (place + 0.15, each.sample, each.sample_low, each.sample_high, "s", "#888888", "sample alone"),
-        )
-        for height, value, low, high, marker, colour, name in styles:
-            reach = [[100 * max(value - low, 0)], [100 * max(high - value, 0)]]
-            axis.errorbar(100 * value, height, xerr=reach, fmt=marker, color=colour, capsize=2, label=label + name)
-        axis.plot(100 * each.counted, place, "X", color=COLOURS[1], linestyle="none", label=f"{label}counted")
-    axis.set_yticks(range(len(shown)), [each.figure for each in shown])
-    axis.invert_yaxis()
+    shown = [each for each in shares if not each.group and each.figure in (*STANCES, *SENTIMENTS)]
+    places = np.arange(len(shown))
+    values, reach = _whiskers([(each.value, each.low, each.high) for each in shown])
+    axis.errorbar(values, places - 0.15, xerr=reach, fmt="o", color=COLOURS[0], capsize=2, label="estimate")
+    values, reach = _whiskers([(each.sample, each.sample_low, each.sample_high) for each in shown])
+    axis.errorbar(values, places + 0.15, xerr=reach, fmt="s", color="#888888", capsize=2, label="sample alone")
+    axis.plot([100 * each.counted for each in shown], places, "X", color=COLOURS[1], label="counted")
+    axis.set_yticks(places, [each.figure for each in shown])
+    axis.set_ylim(len(shown) - 0.5, -0.5)
 
 
-def _draw_groups(axis: Axes, shares: Sequence[Estimate]) -> None:
+def _draw_groups(axis: Axes, shares: Sequence[Estimate], *, dated: bool) -> None:
+    """Joined by lines only where groups follow each other."""
     from tristance.train.evaluation.plots import COLOURS, MARKERS
 
     groups = list(dict.fromkeys(each.group for each in shares if each.group))
     for number, name in enumerate([name for name in DRAWN if any(each.figure == name for each in shares)]):
         shown = [each for each in shares if each.figure == name and each.group]
-        places = [groups.index(each.group) + 0.1 * number for each in shown]
-        values = [100 * each.value for each in shown]
-        reach = [
-            [100 * max(each.value - each.low, 0) for each in shown],
-            [100 * max(each.high - each.value, 0) for each in shown],
-        ]
-        style: dict[str, Any] = {"color": COLOURS[number], "marker": MARKERS[number], "markersize": 4}
-        axis.errorbar(places, values, yerr=reach, capsize=2, label=name, **style)
-        axis.plot(places, [100 * each.counted for each in shown], ":", color=COLOURS[number], label=f"{name}, counted")
+        places = np.array([groups.index(each.group) for each in shown]) + 0.15 * number
+        values, reach = _whiskers([(each.value, each.low, each.high) for each in shown])
+        style: dict[str, Any] = {"color": COLOURS[number], "linestyle": "-" if dated else "none"}
+        axis.errorbar(places, values, yerr=reach, capsize=2, label=name, marker=MARKERS[number], markersize=4, **style)
+        style |= {"linestyle": ":"} if dated else {"marker": "x"}
+        axis.plot(places, [100 * each.counted for each in shown], label=f"{name}, counted", **style)
     axis.set_xticks(range(len(groups)), groups, rotation=30, ha="right", fontsize=8)
+
+
+def _whiskers(found: Sequence[tuple[float, float, float]]) -> tuple[Floats, Floats]:
+    """Values in percent, and how far their intervals reach down and up; none where a value has no interval."""
+    value, low, high = 100 * np.array(found).T
+    value = np.where(np.isnan(low), np.nan, value)
+    return value, np.nan_to_num(np.stack([value - low, high - value]))
 
 
 def _shares(estimates: Sequence[Estimate], level: float) -> Sheet:
@@ -192,7 +201,7 @@ def _shares(estimates: Sequence[Estimate], level: float) -> Sheet:
     columns = ("actor", "figure", "estimate", "counted", "sample alone", "worth")
     note = (
         f"percent; {level:.0%} intervals, each by itself. counted: from predicted labels alone, bold where outside the "
-        f"interval. worth: labels that would do as well without predictions"
+        f"interval. worth: labels that would do as well without predictions. net: favor - against, positive - negative"
     )
     off = frozenset((row, 3) for row, each in enumerate(shown) if not each.low <= each.counted <= each.high)
     return Sheet("Shares", columns, rows, note, off)
