@@ -68,8 +68,8 @@ def estimate(
 
 
 def _draw(predicted: Predicted, size: int, seed: int, output: str) -> None:
+    from tristance.data.agreement import SENTENCE
     from tristance.data.annotation_sheet import draw, write_sheet
-    from tristance.train.estimation.predicted import SENTENCE
 
     rows = draw(len(predicted.sentences), size, seed)
     name = Path(predicted.file).name

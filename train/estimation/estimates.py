@@ -9,12 +9,13 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from tristance.data.agreement import SENTENCE
 from tristance.data.annotation_sheet import Labels, same_text
 from tristance.data.errors import DataError, Fault, UserError, shorten
 from tristance.data.labels import SENTIMENTS, STANCES
 from tristance.data.ppi import Figure, Measured, interval, measure, ratio, slope, tuned
 from tristance.data.statistics import Bools, Floats, Ints
-from tristance.train.estimation.predicted import SENTENCE, Predicted
+from tristance.train.estimation.predicted import Predicted
 
 FEW: Final = 5
 """A label that the sample holds less often gives an interval that is wide, and rests on little."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from tristance.data.actors import Actors
+from tristance.data.agreement import SENTENCE
 from tristance.data.annotation_sheet import Keys, Sentence
 from tristance.data.errors import DataError, Fault, UserError, shorten
 from tristance.data.formats import read
@@ -20,8 +21,6 @@ from tristance.data.statistics import Floats, Ints, cluster_ids
 from tristance.models.predictions import Scores, from_labels
 from tristance.train.evaluation.predictions import row_faults
 
-SENTENCE: Final = "sentence"
-"""What stands in an actor's place where the sentence as a whole is labelled."""
 CLUSTERS: Final = ("doc", "group")
 """Fields that say which sentences hang together, the first that is there."""
 PERIODS: Final[Mapping[str, float]] = {"day": 1, "week": 7, "month": 30.436875, "quarter": 91.310625, "year": 365.2425}

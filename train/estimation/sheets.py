@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from tristance.data.agreement import SENTENCE
 from tristance.data.annotation_sheet import Labels
 from tristance.data.errors import UserError
 from tristance.data.files import writing
@@ -20,7 +21,7 @@ from tristance.data.labels import SENTIMENTS, STANCES
 from tristance.data.statistics import Floats
 from tristance.train.comparison.sheets import Sheet, as_html, as_markdown, without_nan
 from tristance.train.estimation.estimates import FEW, Estimate
-from tristance.train.estimation.predicted import SENTENCE, Predicted
+from tristance.train.estimation.predicted import Predicted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
