@@ -182,6 +182,7 @@ def test_parquet_and_labels_without_probabilities(cli, news, labelled, tmp_path)
         (["--draw", "5", "-o", "SHEET"], "is there already, and may hold labels; allowed: another name"),
         (["--labelled", "none.csv"], "none.csv: no such file"),
         (["--labelled", "SHEET", "-o", "e.pdf"], "found the ending '.pdf'; allowed: .csv, .html, .json, .md, .svg"),
+        (["--labelled", "SHEET", "-o", "SHEET"], "is a file that is read; allowed: another file"),
         (["--labelled", "SHEET", "--by", "outlet"], "--by: found 'outlet'; allowed: a field of"),
         (["--labelled", "SHEET", "--cluster", "page"], "--cluster: found 'page'; allowed: a field of"),
         (["--labelled", "SHEET", "--by", "date:moon"], "found the period 'moon'; allowed: day, week, month, quarter"),

@@ -44,11 +44,13 @@ def estimate(
 
     \b
       tristance predict runs/base/13/model news.jsonl -o news-stance.jsonl
-      tristance estimate news-stance.jsonl --draw 300 -o sheet.csv     # and sheet.md, which says how to fill it in
+      tristance estimate news-stance.jsonl --draw 300 -o sheet.csv   # and sheet.md: how to fill it in
       tristance estimate news-stance.jsonl --labelled sheet.csv
       tristance estimate news-stance.jsonl --labelled sheet.csv --by date:month -o trend.svg
       tristance estimate news-stance.jsonl --labelled sheet.csv --by source --contrast Reuters TASS
     """
+    from rich.console import Console
+
     from tristance.data.actors import BUNDLED, Actors
     from tristance.data.errors import UserError
     from tristance.train.estimation import read_predicted
@@ -60,7 +62,8 @@ def estimate(
     if contrast and not by:
         raise UserError("--contrast: found no groups; allowed: --by FIELD beside it")
     actors = Actors.load(actors_file or BUNDLED)
-    predicted = read_predicted(predictions, actors, by=by, cluster=cluster)
+    with Console(stderr=True).status(f"reading {predictions}"):  # on a terminal alone
+        predicted = read_predicted(predictions, actors, by=by, cluster=cluster)
     if draw is not None and output:
         _draw(predicted, draw, seed, output)
     elif labelled:
@@ -92,10 +95,10 @@ def _estimate(
     from tristance.train.cli import console
     from tristance.train.comparison.sheets import as_table
     from tristance.train.estimation import estimate as estimate_shares
-    from tristance.train.estimation.sheets import about, require_ending, sheets, write_estimates
+    from tristance.train.estimation.sheets import about, require_place, sheets, write_estimates
 
     if output:
-        require_ending(output)
+        require_place(output, labelled, predicted.file)
     labels = read_sheet(labelled, actors)
     estimates = estimate_shares(predicted, labels, contrast=contrast, level=level)
     notes, found = about(predicted, labels, estimates), sheets(estimates, predicted, level)

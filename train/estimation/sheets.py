@@ -51,7 +51,7 @@ def about(predicted: Predicted, labels: Labels, estimates: Sequence[Estimate]) -
             f"careful: {labels.passed_over:,} rows were passed over; the sample is random only if that had nothing to "
             f"do with what they say"
         )
-    few = [each for each in estimates if each.seen < FEW and not each.group]
+    few = [each for each in estimates if each.seen < FEW and each.kind == "share" and not each.group]
     if few:
         names = ", ".join(
             f"{each.actor} {each.figure} ({each.seen})" for each in few[:MAX_LISTED] if each.kind == "share"
@@ -98,7 +98,7 @@ def write_estimates(
         UserError: If the ending is another one.
         OSError: If it cannot be written.
     """
-    require_ending(path)
+    require_place(path)
     ending = Path(path).suffix.lower()
     if ending == ".svg":
         import matplotlib as mpl
@@ -120,12 +120,14 @@ def write_estimates(
         stream.write(text)
 
 
-def require_ending(path: str | Path) -> None:
-    """Refuse a file that `write_estimates` could not write.
+def require_place(path: str | Path, *sources: str) -> None:
+    """Refuse a file that `write_estimates` could not or must not write.
 
     Raises:
-        UserError: If its ending is none of `ENDINGS`.
+        UserError: If its ending is none of `ENDINGS`, or it is one of the files that are read.
     """
+    if any(Path(path).resolve() == Path(source).resolve() for source in sources):
+        raise UserError(f"{path}: is a file that is read; allowed: another file")
     if Path(path).suffix.lower() not in ENDINGS:
         raise UserError(f"{path}: found the ending {Path(path).suffix!r}; allowed: {', '.join(ENDINGS)}")
 
