@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "sweep": "experiments:sweep",
     "export": "exporting:export",
     "predict": "prediction:predict",
+    "estimate": "estimation:estimate",
     "config": "configs:config",
     "data": "corpora:data",
     "audit": "auditing:audit",

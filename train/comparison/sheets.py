@@ -226,7 +226,7 @@ def as_json(_: Sequence[Sheet], comparison: Comparison, paired: Paired | None) -
             ]
             for other in paired.scored[1:]
         }
-    return json.dumps(_without_nan(content), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(without_nan(content), indent=1, ensure_ascii=False) + "\n"
 
 
 def as_html(found: Sequence[Sheet], *_: Any) -> str:
@@ -245,13 +245,14 @@ WRITERS: Final[dict[str, Callable[..., str]]] = {
 }
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """What JSON can hold: null for NaN."""
     if isinstance(value, float):
         return None if math.isnan(value) else value
     if isinstance(value, Mapping):
-        return {key: _without_nan(each) for key, each in value.items()}
+        return {key: without_nan(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(each) for each in value]
+        return [without_nan(each) for each in value]
     return value
 
 

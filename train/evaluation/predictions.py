@@ -143,7 +143,7 @@ def read_predictions(path: str | os.PathLike[str], slots: Sequence[str] | None =
     if slots is None:
         named = (row.get(key) for _, row in rows for key in ("stance", "holder"))
         slots = tuple(dict.fromkeys(slot for labels in named if isinstance(labels, Mapping) for slot in labels))
-    faults += [fault for line, row in rows for fault in _row_faults(row, tuple(slots), name, line)]
+    faults += [fault for line, row in rows for fault in row_faults(row, tuple(slots), name, line)]
     faults += _duplicates(((str(row["id"]), line) for line, row in rows if "id" in row), name)
     if faults:
         raise DataError(sorted(faults, key=lambda fault: fault.line or 0))
@@ -241,7 +241,8 @@ def _with_targets(row: dict[str, Any]) -> dict[str, Any]:
     return row | {task: {**(row.get(task) or {}), **by_target} for task, by_target in labels.items()}
 
 
-def _row_faults(row: Mapping[str, Any], slots: tuple[str, ...], file: str, line: int) -> Iterator[Fault]:
+def row_faults(row: Mapping[str, Any], slots: tuple[str, ...], file: str, line: int | None) -> Iterator[Fault]:
+    """What is wrong with a prediction: its labels and probabilities, and whether they fit each other."""
     if not isinstance(row.get("id"), str | int):
         yield Fault(file, line, "id", shorten(row.get("id")), "the id of a gold sentence")
     shares = row.get("probabilities") or {}
@@ -262,7 +263,7 @@ def _row_faults(row: Mapping[str, Any], slots: tuple[str, ...], file: str, line:
     yield from _probability_faults(shares.get("sentiment"), SENTIMENTS, tone, file, line, "probabilities.sentiment")
 
 
-def _slot_faults(value: object, slots: Sequence[str], file: str, line: int, field: str) -> Iterator[Fault]:
+def _slot_faults(value: object, slots: Sequence[str], file: str, line: int | None, field: str) -> Iterator[Fault]:
     if value is not None and not isinstance(value, Mapping):
         yield Fault(file, line, field, shorten(value), f"an object with {', '.join(slots)}")
     elif value is not None:
@@ -270,13 +271,13 @@ def _slot_faults(value: object, slots: Sequence[str], file: str, line: int, fiel
         yield from (Fault(file, line, f"{field}.{slot}", shorten(slot), ", ".join(slots)) for slot in unknown)
 
 
-def _label_faults(label: object, allowed: Sequence[str], file: str, line: int, field: str) -> Iterator[Fault]:
+def _label_faults(label: object, allowed: Sequence[str], file: str, line: int | None, field: str) -> Iterator[Fault]:
     if label is not None and label not in allowed:
         yield Fault(file, line, field, shorten(label), ", ".join(allowed))
 
 
 def _probability_faults(
-    shares: object, labels: Sequence[str], named: object, file: str, line: int, field: str
+    shares: object, labels: Sequence[str], named: object, file: str, line: int | None, field: str
 ) -> Iterator[Fault]:
     if shares is None:
         return
