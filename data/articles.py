@@ -101,8 +101,8 @@ def looks_like_html(text: str | bytes) -> bool:
 def sentence_spans(text: str, language: str = "en") -> list[Span]:
     """Where the sentences are: in order, apart from each other, without space at their ends.
 
-    Paragraphs end at a blank line, and at every line's end unless the lines were broken to fit a page; no sentence goes
-    beyond its paragraph, so that a headline stays one. What holds no letter (a bullet, a line of stars) is none.
+    Paragraphs end at a blank line, and at a line's end unless it was broken to fit a page; no sentence goes beyond its
+    paragraph, so that a headline stays one. What holds no letter (a bullet, a line of stars) is none.
 
     Args:
         text: As `clean` leaves it.
@@ -144,15 +144,14 @@ def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _wraps(text: str, lines: list[tuple[int, int]]) -> list[bool]:
-    """Whether each line goes on in the next: it is wrapped where the next word had no room, in a text that wraps."""
+    """Whether each line goes on in the next, which begins small; or had no room for its word, in a text that wraps."""
     width = max((end - start for start, end in lines), default=0)
-    soft, breaks = [], 0
+    small, full, breaks = [], [], 0
     for (start, end), (after, last) in pairwise(lines):
-        adjacent = after == end + 1
-        following = text[after:last].lstrip()
-        full = end - start + 1 + len(following.partition(" ")[0]) > width
-        soft.append(adjacent and (full or following[:1].islower()))
+        adjacent, following = after == end + 1, text[after:last].lstrip()
+        small.append(adjacent and following[:1].islower())
+        full.append(adjacent and end - start + 1 + len(following.partition(" ")[0]) > width)
         breaks += adjacent
-    if width not in WRAPPED or breaks < 2 or sum(soft) * 3 < breaks * 2:
-        soft = [False] * len(soft)
-    return [*soft, False]
+    soft = [any(pair) for pair in zip(small, full, strict=True)]
+    wraps = width in WRAPPED and breaks > 1 and sum(soft) * 3 >= breaks * 2
+    return [*(soft if wraps else small), False]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tristance.data.actors import Actors
 from tristance.data.articles import Document, make_document, sentence_spans
 from tristance.data.records import MAX_CHARACTERS
+from tristance.models.manifest import Manifest
 from tristance.models.predictions import Prediction
-from tristance.models.rollup import RollUp, roll_up, tally
+from tristance.models.rollup import RollUp, Tally, roll_up, tally
 
 if TYPE_CHECKING:
     from tristance.models.classifier import StanceClassifier
@@ -34,10 +36,28 @@ class Article:
 
     document: Document
     sentences: tuple[Sentence, ...]
-    actors: Actors
-    rollup: RollUp
-    notes: tuple[str, ...]
-    """What a reader should know: what the shares rest on, and where the article did not fit the model."""
+    manifest: Manifest
+    """Of the classifier that read it."""
+
+    @cached_property
+    def actors(self) -> Actors:
+        """Whom the stances are towards."""
+        return self.manifest.known_actors()
+
+    @cached_property
+    def tally(self) -> Tally:
+        """Its stances, counted."""
+        return tally([each.prediction for each in self.sentences], self.actors.ids)
+
+    @cached_property
+    def rollup(self) -> RollUp:
+        """What its sentences come to."""
+        return roll_up([self.tally], self.manifest)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know: what the shares rest on, and where the article did not fit the model."""
+        return (self.rollup.note, *_doubts(self.sentences))
 
     @property
     def text(self) -> str:
@@ -120,8 +140,7 @@ def read_article(
         Sentence(each, span.start, span.end, span.paragraph, prediction)
         for each, span, prediction in zip(texts, spans, predictions, strict=True)
     )
-    found = roll_up([tally(predictions, classifier.actors.ids)], classifier.manifest)
-    return Article(document, sentences, classifier.actors, found, (found.note, *_doubts(sentences)))
+    return Article(document, sentences, classifier.manifest)
 
 
 def _doubts(sentences: tuple[Sentence, ...]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from tristance.models.rollup import ASIDE, RollUp, Share, Tally, roll_up
 
 SIGNS: Final[Mapping[str, str]] = {"favor": "▲", "against": "▼", "neutral": "●"}
 """What stands for each stance of a sentence that refers to the actor, where colours cannot be told apart."""
-SHARE_COLUMNS: Final = ("towards", "sentences", *(f"{label}, %" for label in SIGNS))
+SHARE_COLUMNS: Final = ("towards", "sentences", *(f"{sign} {label}, %" for label, sign in SIGNS.items()))
 PERIODS: Final[Mapping[str, int]] = {"year": 4, "month": 7, "day": 10}
 """Characters of an ISO 8601 date that tell it."""
 KEYS: Final = ("article", "source", "date", *(f"date:{period}" for period in PERIODS))
@@ -45,6 +45,11 @@ class Overview:
     """Articles whose source or date nobody tells; they are in the total."""
 
     @property
+    def unit(self) -> str:
+        """What a group is, in a word: `article`, `source`, `month`."""
+        return self.by.rpartition(":")[2]
+
+    @property
     def lines(self) -> tuple[Group, ...]:
         """What a table shows: the groups, then their total where there are several."""
         return (*self.groups, self.total) if len(self.groups) > 1 or self.left_out else self.groups
@@ -52,7 +57,7 @@ class Overview:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader should know."""
-        lost = f"{self.left_out} without a {self.by.replace(':', ' to the ')} are in the total alone."
+        lost = f"Articles that tell no {self.unit}, and are in the total alone: {self.left_out}."
         return (self.total.rollup.note, *((lost,) if self.left_out else ()))
 
     def as_dict(self) -> dict[str, Any]:
@@ -138,7 +143,7 @@ def overview_table(found: Overview, names: Mapping[str, str]) -> tuple[list[str]
         for number, actor in enumerate(group.rollup.actors):
             head = (group.name, str(group.articles)) if number == 0 else ("", "")
             rows.append((*head, names[actor], *_share_cells(group.rollup, actor)))
-    return [found.by, "articles", *SHARE_COLUMNS], rows
+    return [found.unit, "articles", *SHARE_COLUMNS], rows
 
 
 def shares_table(rollup: RollUp, names: Mapping[str, str]) -> list[tuple[str, ...]]:
@@ -167,4 +172,7 @@ def _share_cells(rollup: RollUp, actor: str) -> tuple[str, ...]:
 
 def _net(counts: tuple[int, int]) -> str:
     favor, against = counts
-    return f"+{favor} −{against} = {favor - against:+d}".replace("-", "−") if favor or against else ""
+    if not favor and not against:
+        return ""
+    net = favor - against
+    return f"+{favor} −{against} = {f'{net:+d}'.replace('-', '−') if net else 0}"

@@ -39,7 +39,7 @@ def show_article(article: Article, console: Console) -> None:
 def show_overview(overview: Overview, names: Mapping[str, str], console: Console) -> None:
     """A line for each group and actor; `names` gives the name of each actor's id."""
     columns, rows = overview_table(overview, names)
-    console.print(_table(f"Stances by {overview.by}", columns, rows, every=len(names)))
+    console.print(_table(f"Stances by {overview.unit}", columns, rows, every=len(names)))
     _show_notes(overview.notes, console)
 
 

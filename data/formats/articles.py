@@ -99,9 +99,10 @@ def _of_row(row: Row, file: str, columns: Mapping[str, str]) -> Document | Fault
             return Fault(file, row.line, field, shorten(value), "a string")
         if value is not None and str(value).strip():
             fields[field] = str(value)
-    name = fields.pop("id", f"{file}:{row.line}")
+    title, source, date = (fields.get(field, "").strip() or None for field in ("title", "source", "date"))
+    name = fields.get("id", f"{file}:{row.line}")
     try:
-        return make_document(fields.pop("text", ""), name=name, **{key: each.strip() for key, each in fields.items()})
+        return make_document(fields.get("text", ""), name=name, title=title, source=source, date=date)
     except UserError:
         return Fault(file, row.line, "text", shorten(values.get("text")), "an article of at least one sentence")
 

@@ -206,15 +206,13 @@ def _give_overview(classifier: StanceClassifier, articles: Iterable[Article], by
 
 def _tallied(articles: Iterable[Article], by: str, lines: str | None) -> Iterator[tuple[str | None, Tally]]:
     """What the table is made of; on the way each article goes to its line of a file, if one is wanted."""
-    from tristance.models.rollup import tally
     from tristance.train.reading import key_of
 
     with writing(lines) if lines else contextlib.nullcontext() as stream:
         for article in articles:
             if stream:
                 stream.write(json.dumps(article.as_dict(), ensure_ascii=False) + "\n")
-            predictions = [sentence.prediction for sentence in article.sentences]
-            yield key_of(article.document, by), tally(predictions, article.actors.ids)
+            yield key_of(article.document, by), article.tally
 
 
 def _rendered(found: Overview, names: Mapping[str, str], output: str) -> str:

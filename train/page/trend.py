@@ -26,11 +26,11 @@ def overview_page(overview: Overview, names: Mapping[str, str]) -> str:
     columns, rows = overview_table(overview, names)
     told, cells = towards_table(overview.total.rollup, names)
     tables = [
-        Sheet(f"Stances by {overview.by}", tuple(columns), tuple(rows), " ".join(overview.notes)),
+        Sheet(f"Stances by {overview.unit}", tuple(columns), tuple(rows), " ".join(overview.notes)),
         Sheet("Who towards whom", tuple(told), tuple(cells), "Sentences in favor, against, and net, as predicted."),
     ]
     chart = {"address": picture(trend_figure(overview, names)), "alt": "Shares with intervals, as in the table below."}
-    title = f"{overview.total.articles} articles by {overview.by}"
+    title = f"{overview.total.articles} articles by {overview.unit}"
     return render_page(title, charts=[{"title": "Shares in favor and against", **chart}], sheets=tables)
 
 
