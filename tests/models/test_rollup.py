@@ -106,9 +106,14 @@ def test_who_towards_whom_is_counted():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("articles", [1, 30])
-@pytest.mark.parametrize("mix", [(0.05, 0.25, 0.2, 0.5), (0.3, 0.02, 0.08, 0.6), (0.3, 0.3, 0.3, 0.1)])
-def test_the_interval_covers_where_the_confusion_holds_and_the_naive_one_does_not(mix, articles):
-    """240 worlds: validation and 600 sentences are drawn, in one article or in 30 whose mixes vary about `mix`."""
+@pytest.mark.parametrize(
+    ("mix", "missed"), [((0.05, 0.25, 0.2, 0.5), 0.3), ((0.3, 0.02, 0.08, 0.6), 0.3), ((0.3, 0.3, 0.3, 0.1), 0.0)]
+)
+def test_the_interval_covers_where_the_confusion_holds_and_the_naive_one_does_not(mix, missed, articles):
+    """240 worlds: validation and 600 sentences are drawn, in one article or in 30 whose mixes vary about `mix`.
+
+    Errors that even out, as in a balanced mix, leave the naive share where it was: it misses in the others.
+    """
     generator = np.random.default_rng(0)
     rates = FLAWED / FLAWED.sum(-1, keepdims=True)
     truth = np.array(mix[:3]) / sum(mix[:3])
@@ -129,4 +134,4 @@ def test_the_interval_covers_where_the_confusion_holds_and_the_naive_one_does_no
             hits += (low[:3] <= truth) & (truth <= high[:3])
     assert (covered / worlds > 0.9).all(), covered / worlds
     assert (covered / worlds).mean() == pytest.approx(0.95, abs=0.03)
-    assert (naive / worlds).min() < 0.7
+    assert (naive / worlds).min() < 1 - missed
