@@ -3,7 +3,8 @@
 Counting predicted labels is biased wherever the mix of stances differs from the one that the classifier errs evenly on,
 and no number of sentences mends that. Validation says how often each stance is taken for each other one, so the shares
 that would have given these predictions can be solved for. That holds only as far as the classifier errs here as it did
-on validation.
+on validation. The price is variance: of a few dozen sentences whose mix is like validation's, the plain share is often
+nearer, which the width of the interval tells.
 """
 
 from __future__ import annotations
