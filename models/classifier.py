@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from tristance.data.actors import Actors
 from tristance.data.errors import UserError, shorten
@@ -15,6 +15,9 @@ from tristance.models.encoding import actor_item, record_item, rows_by_slots
 from tristance.models.manifest import Manifest
 from tristance.models.predictions import Prediction, Scores, scattered, to_predictions
 from tristance.models.registry import Scorer, load_scorer
+
+if TYPE_CHECKING:
+    from tristance.models.article import Article
 
 
 class StanceClassifier:
@@ -128,6 +131,15 @@ class StanceClassifier:
         ]
         scores = parts[0][1] if len(parts) == 1 else scattered(parts, len(items))
         return scores.tempered(self.manifest.temperature) if tempered else scores
+
+    def read(self, text: str | bytes, *, html: bool | None = None, language: str = "en") -> Article:
+        """Read an article, as text or HTML: its sentences labelled in their places, and what they come to.
+
+        Arguments and errors are those of `article.read_article`.
+        """
+        from tristance.models.article import read_article
+
+        return read_article(self, text, html=html, language=language)
 
     def push_to_hub(self, repo_id: str, *, private: bool | None = None, token: str | None = None) -> str:
         """Upload the model folder (weights, tokenizer, card) to the Hugging Face hub; returns its address."""

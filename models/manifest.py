@@ -17,7 +17,14 @@ FORMAT: Final = 1
 """Version of the model folder; raised when an older program could not read it."""
 CONFIG_FILE: Final = "config.json"
 CHECKSUMS_FILE: Final = "checksums.json"
-KINDS: Final = {"architecture": str, "actors": list, "encoding": dict, "stance_labels": list, "temperature": dict}
+KINDS: Final = {
+    "architecture": str,
+    "actors": list,
+    "encoding": dict,
+    "stance_labels": list,
+    "temperature": dict,
+    "confusion": dict,
+}
 """What JSON holds under the fields that prediction depends on."""
 
 
@@ -34,6 +41,8 @@ class Manifest:
     """Labels that the model was trained on; the others never come out."""
     temperature: dict[str, float] = field(default_factory=dict)
     """Divisor of the logits a task, fitted on validation."""
+    confusion: dict[str, list[list[int]]] = field(default_factory=dict)
+    """By actor, the stances of the validation split: gold by predicted, both in the order of `labels.STANCES`."""
     experiment: dict[str, Any] = field(default_factory=dict)
     """Where it comes from: name, seed, data fingerprint."""
     format: int = FORMAT
@@ -76,12 +85,29 @@ class Manifest:
             manifest = cls(**entry)
         except TypeError as error:
             raise UserError(f"{path}: the 'tristance' entry does not fit this version: {error}") from error
+        manifest._require_kinds(path)
+        return manifest
+
+    def _require_kinds(self, path: Path) -> None:
         for name, kind in KINDS.items():
-            if not isinstance(found := getattr(manifest, name), kind):
+            if not isinstance(found := getattr(self, name), kind):
                 raise UserError(
                     f"{path}: {name}: found {shorten(found)}; allowed: what tristance wrote there, a {kind.__name__}"
                 )
-        return manifest
+        for actor, table in self.confusion.items():
+            if not _is_table(table):
+                size = len(STANCES)
+                raise UserError(
+                    f"{path}: confusion.{actor}: found {shorten(table)}; allowed: {size} rows of {size} counts"
+                )
+
+
+def _is_table(table: object) -> bool:
+    """Whether it is a confusion table: counts of gold stance by predicted stance."""
+    size = len(STANCES)
+    if not isinstance(table, list) or len(table) != size or not all(isinstance(row, list) for row in table):
+        return False
+    return all(len(row) == size and all(isinstance(each, int) and each >= 0 for each in row) for row in table)
 
 
 def write_checksums(folder: Path) -> None:

@@ -171,3 +171,24 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
         return SimpleNamespace(code=code, **capsys.readouterr()._asdict())
 
     return run
+
+
+@pytest.fixture(scope="session")
+def lexicon_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder of the lexicon baseline, with its confusion on the bundled validation split: soon made."""
+    from tristance.data.actors import Actors
+    from tristance.data.formats import load
+    from tristance.data.sources import FOLDER
+    from tristance.models.baselines import fit_baseline, save_baseline
+    from tristance.models.classifier import StanceClassifier
+    from tristance.models.manifest import Manifest
+    from tristance.train.evaluation.answers import stance_confusion
+
+    actors = Actors.load()
+    records = load(FOLDER / "validation.jsonl", actors=actors)
+    lexicon = fit_baseline("lexicon", records, actors)
+    manifest = Manifest("lexicon", actors.as_list())
+    confusion = stance_confusion(records, StanceClassifier(lexicon, manifest).score_records(records))
+    folder = tmp_path_factory.mktemp("lexicon") / "model"
+    save_baseline(folder, lexicon, Manifest("lexicon", actors.as_list(), confusion=confusion))
+    return folder

@@ -32,6 +32,7 @@ from tristance.models.registry import BASELINES, NETWORKS, Scorer
 from tristance.train import features, processes, tracking, trainer
 from tristance.train.card import write_card
 from tristance.train.config import Config, StageConfig
+from tristance.train.evaluation.answers import stance_confusion
 from tristance.train.evaluation.behaviour import behaviour
 from tristance.train.evaluation.calibration import before_and_after, fit_temperature
 from tristance.train.evaluation.metrics import evaluate
@@ -308,7 +309,7 @@ class Recorder(TrainerCallback):
 
 
 def _manifest(setting: Setting, run: Run, scorer: Scorer) -> Manifest:
-    """The trained model's manifest, with temperatures fitted on validation."""
+    """The trained model's manifest, with temperatures and confusion from validation."""
     config, judged = setting.config, setting.final()
     plain = Manifest(
         architecture=config.model.architecture,
@@ -317,9 +318,12 @@ def _manifest(setting: Setting, run: Run, scorer: Scorer) -> Manifest:
         stance_labels=list(setting.stance_labels()),
         experiment={"name": config.name, "seed": int(run.seed), "data": run.provenance()["data"]},
     )
-    scores = StanceClassifier(scorer, plain).score_records(judged.splits["validation"])
-    temperature = fit_temperature(judged.splits["validation"], scores, stance_labels=judged.stance_labels)
-    return Manifest(**{**plain.as_dict(), "temperature": temperature})
+    records = judged.splits["validation"]
+    scores = StanceClassifier(scorer, plain).score_records(records)
+    temperature = fit_temperature(records, scores, stance_labels=judged.stance_labels)
+    tables = stance_confusion(records, scores)
+    confusion = {actor: tables[actor] for actor in plain.known_actors().ids if actor in tables}
+    return Manifest(**{**plain.as_dict(), "temperature": temperature, "confusion": confusion})
 
 
 def _labels_actors(setting: Setting) -> bool:

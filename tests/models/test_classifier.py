@@ -199,6 +199,7 @@ def damaged(name):
             "a later format": lambda: forge(model, format=2),
             "an unknown field": lambda: forge(model, flavour="vanilla"),
             "a field of another kind": lambda: forge(model, temperature=3),
+            "a confusion that is no table": lambda: forge(model, confusion={"west": [[1, 2], [3, -4]]}),
             "no weights": lambda: (model / "model.safetensors").unlink(),
             "weights cut": lambda: _cut(model / "model.safetensors"),
             "weights cut, without checksums": lambda: (
@@ -249,6 +250,7 @@ def _other_weights(model):
         ("a later format", "found model format 2; allowed: 1"),
         ("an unknown field", "does not fit this version.*flavour"),
         ("a field of another kind", "temperature: found 3"),
+        ("a confusion that is no table", r"confusion\.west: found \[\[1, 2\], .*; allowed: 4 rows of 4 counts"),
         ("no weights", r"no model\.safetensors"),
         ("weights cut", r"model\.safetensors: sha256 is .*broken or tampered with"),
         ("weights cut, without checksums", "broken model"),

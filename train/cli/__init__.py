@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "export": "exporting:export",
     "predict": "prediction:predict",
     "estimate": "estimation:estimate",
+    "read": "reading:read",
     "config": "configs:config",
     "data": "corpora:data",
     "audit": "auditing:audit",
@@ -65,6 +66,7 @@ def tristance() -> None:
     First steps:
       tristance train configs/quick.yaml                   a small model, in a minute
       tristance predict runs/quick/13/model news.txt       label your own sentences
+      tristance read runs/base/13/model article.html       a whole article, and what it comes to
       tristance train configs/base.yaml seeds=[13,42,87]   the default experiment, three seeds
       tristance compare runs/base runs/quick               which is better, for which actor
     """

@@ -126,6 +126,16 @@ def answer_sheet(records: Sequence[Record], scores: Scores, stance_labels: Seque
     )
 
 
+def stance_confusion(records: Sequence[Record], scores: Scores) -> dict[str, list[list[int]]]:
+    """Counts of gold stance by predicted stance for every slot, both in the order of `STANCES`.
+
+    An answer without gold or without a prediction is in none of them.
+    """
+    sheet = answer_sheet(records, scores)
+    tables = sheet.stance.cells[..., : len(STANCES)].sum(0, dtype=np.int64)
+    return dict(zip(sheet.slots, tables.tolist(), strict=True))
+
+
 def normalised(probabilities: npt.NDArray[Any]) -> Floats:
     """Probabilities made to sum to 1 over the last axis; all NaN where any is, or all are 0."""
     values = np.asarray(probabilities, np.float64)

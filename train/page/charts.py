@@ -21,11 +21,16 @@ SLICES: Final = 14
 
 
 def picture(figure: Figure) -> str:
-    """A figure as an address that carries its own SVG; the same figure gives the same address."""
+    """A figure as an address that carries its own SVG."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg(figure).encode()).decode()}"
+
+
+def svg(figure: Figure) -> str:
+    """A figure as SVG; the same figure gives the same text."""
     stream = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "tristance", "svg.fonttype": "none"}):
         figure.savefig(stream, format="svg", metadata={"Date": None})
-    return f"data:image/svg+xml;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    return stream.getvalue().decode()
 
 
 def bars_figure(comparison: Comparison) -> Figure:
