@@ -23,6 +23,8 @@ COMMANDS: Final = {
     "report": "experiments:report",
     "sweep": "experiments:sweep",
     "predict": "prediction:predict",
+    "explain": "trust:explain",
+    "calibrate": "trust:calibrate",
     "config": "configs:config",
     "data": "corpora:data",
     "audit": "auditing:audit",
