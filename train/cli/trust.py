@@ -94,6 +94,8 @@ def explain(model: str, sentences: tuple[str, ...], actors: tuple[str, ...], out
         raise UserError(f"{output}: found the ending {Path(output).suffix!r}; allowed: .html, .jsonl")
     classifier = StanceClassifier.from_pretrained(_folder(model), device=device)
     texts = [line.strip() for line in sys.stdin if line.strip()] if sentences == ("-",) else sentences
+    if not texts:
+        raise UserError("-: no sentences; allowed: at least one")
     found = [classifier.explain(text, about) for text in texts for about in actors or _related(classifier, text)]
     if output is None:
         for explanation in found:
