@@ -111,8 +111,9 @@ class StanceClassifier:
             min_confidence: Least probability of a stance, for all actors or by actor; below it the actor stands in
                 `abstained`.
             max_error: Set it so that, with 95 % confidence, at most this share of the stances that stand is wrong, as
-                measured on validation (`abstention.threshold_for`). Actors that were not measured always stand in
-                `abstained`. A `min_confidence` goes before it.
+                measured on validation (`abstention.threshold_for`). Every stance counts, `unrelated` too, which is the
+                easy part: among the others more are wrong. Actors that were not measured always stand in `abstained`. A
+                `min_confidence` goes before it.
 
         Returns:
             Another classifier, which shares its weights with this one.
