@@ -186,9 +186,10 @@ def explain(
     texts = [sentence, *(_without(sentence, start, end) for start, end in spans)]
     items = [actor_item(text, classifier.actors, actors) for text in texts]
     scores = classifier.scorer.score(items).tempered(classifier.manifest.temperature)
-    chances, labels = scores.sentiment, SENTIMENTS
+    labels: tuple[str, ...] = SENTIMENTS
+    chances = scores.sentiment
     if about != SENTIMENT:
-        chances, labels = scores.stance[:, scores.slots.index(about)], STANCES
+        labels, chances = STANCES, scores.stance[:, scores.slots.index(about)]
     best = int(chances[0].argmax())
     chance = np.clip(chances[:, best].astype(np.float64), SURE, 1 - SURE)
     odds = np.log(chance) - np.log1p(-chance)
