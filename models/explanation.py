@@ -104,7 +104,7 @@ class Explanation:
         table.add_column("weight", justify="right")
         table.add_column("")
         for word in self.ranked()[:TABLE]:
-            said = f"{'for' if word.weight > 0 else 'against'} {self.label}"
+            said = "speaks for it" if word.weight > 0 else "speaks against it"
             table.add_row(Text(word.text), f"{word.weight:+.2f}", f"{said}; names {self.about}" if word.named else said)
         heading = Text(f"{self.about}: {self.label} ({self.score:.2f})", style="bold")
         return Group(heading, self._coloured(), Text(), table)

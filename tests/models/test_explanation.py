@@ -107,7 +107,7 @@ def test_the_terminal_shows_words_and_weights(classifier):
     shown = capture.get()
     plain = re.sub(r"\x1b\[[\d;]*m", "", shown)
     assert plain.startswith("west: against (0.57)\n" + SENTENCE)  # [brackets] and quotes are no markup
-    assert re.search(r"hates +\+2\.08 +for against", plain)
+    assert re.search(r"hates +\+2\.08 +speaks for it", plain)
     assert shown != plain
 
 
