@@ -12,8 +12,8 @@ FOREIGN: Final = 40
 """How many times likelier another language must be than all of the model's own: in doubt a sentence is judged.
 
 Of the 15,646 sentences of the bundled corpus none is foreign by it; the nearest, "big parade in pyongyang tonight", has
-30. Of 60 sentences in 35 languages that it was chosen on all are, of 50 others 42: those of three words that are mostly
-names ("Putin elogia Trump.") slip through.
+30. Of 60 sentences in 31 languages all are. Of 50 shorter ones 42 are: those of three words, mostly names ("Putin
+elogia Trump."), slip through. It was chosen in sight of all three, so new text may do a little worse.
 """
 NO_LANGUAGE: Final = "zxx"
 """The code of what is in no language: formulas, lists of codes."""
