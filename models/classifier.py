@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -11,7 +12,10 @@ from tristance.data.actors import Actors
 from tristance.data.errors import UserError, shorten
 from tristance.data.records import Record
 from tristance.models import hub
+from tristance.models.abstention import thresholds_for
+from tristance.models.caution import Caution, thresholds
 from tristance.models.encoding import actor_item, record_item, rows_by_slots
+from tristance.models.explanation import Explanation, explain
 from tristance.models.manifest import Manifest
 from tristance.models.predictions import Prediction, Scores, scattered, to_predictions
 from tristance.models.registry import Scorer, load_scorer
@@ -30,6 +34,8 @@ class StanceClassifier:
         self.scorer = scorer
         self.manifest = manifest
         self.actors: Actors = manifest.known_actors()
+        self.caution = Caution()
+        """What is held against its answers; set by `cautious`."""
         self._folder = folder
 
     @classmethod
@@ -54,7 +60,7 @@ class StanceClassifier:
             folder = hub.download(str(model))
         manifest = Manifest.read(folder)
         try:
-            return cls(load_scorer(folder, manifest, device, runtime, precision), manifest, folder)
+            return cls(load_scorer(folder, manifest, device, runtime, precision), manifest, folder).cautious()
         except ModuleNotFoundError as error:
             raise UserError(
                 f"{folder}: needs {error.name}; allowed: pip install 'tristance[train]', or a model that was exported "
@@ -82,7 +88,7 @@ class StanceClassifier:
         Returns:
             A `Prediction`; or a list of them in the order given; or, for a Series, a frame of the same library (and
             index) with the columns `text`, `<actor>`, `<actor>_score`, `<actor>_holder`, …, `sentiment`,
-            `sentiment_score`.
+            `sentiment_score`, `out_of_scope`; the labels of a row out of scope are empty.
 
         Raises:
             UserError: If a sentence is not a string, or is empty; if nobody is asked about, or somebody twice.
@@ -98,9 +104,58 @@ class StanceClassifier:
                 raise UserError(f"sentence {number}: found {shorten(sentence)}; allowed: a string that is not empty")
         items = [actor_item(sentence, self.actors, actors) for sentence in texts]
         scores = self.scorer.score(items, batch_size, progress).tempered(self.manifest.temperature)
-        predictions = to_predictions(texts, scores)
+        predictions = self.caution.mark(to_predictions(texts, scores))
         library = type(text).__module__.partition(".")[0]
-        return _frame(library, text, predictions) if library in ("pandas", "polars") else predictions
+        frame = library in ("pandas", "polars")
+        return _frame(library, text, predictions, self.caution) if frame else predictions
+
+    def cautious(
+        self,
+        *,
+        check_language: bool = True,
+        min_confidence: Mapping[str, float] | float | None = None,
+        max_error: float | None = None,
+    ) -> StanceClassifier:
+        """The same model, which says when its answer is not to be taken; `from_pretrained` checks the language alone.
+
+        Args:
+            check_language: Mark what is in another language than the model's, or no sentence, with its `scope`.
+            min_confidence: Least probability of a stance, for all actors or by actor; below it the actor stands in
+                `abstained`.
+            max_error: Set it so that, with 95 % confidence, at most this share of the stances that stand is wrong, as
+                measured on validation (`abstention.threshold_for`). Every stance counts, `unrelated` too, which is the
+                easy part: among the others more are wrong. Actors that were not measured always stand in `abstained`. A
+                `min_confidence` goes before it.
+
+        Returns:
+            Another classifier, which shares its weights with this one.
+
+        Raises:
+            UserError: If a share is none, an actor is unknown, or the model carries no risk curve.
+        """
+        cautious = copy.copy(self)
+        learnt = thresholds_for(self.manifest.risk, self.actors.ids, max_error) if max_error is not None else {}
+        cautious.caution = Caution(
+            check_language,
+            self.manifest.languages,
+            self.manifest.encoding.get("max_tokens"),
+            **thresholds(min_confidence, learnt, self.actors.ids),
+        )
+        return cautious
+
+    def explain(self, sentence: str, actor: str | None = None, *, actors: Actors | None = None) -> Explanation:
+        """Which words carry the stance towards an actor, or the sentiment; see `explanation.explain`.
+
+        Args:
+            sentence: What to explain.
+            actor: Id of the actor; None for the sentiment.
+            actors: Further actors to ask about, as for `predict`.
+
+        Raises:
+            UserError: If the sentence is empty or the actor unknown.
+        """
+        self._require_new(actors)
+        return explain(self, sentence, actor, actors)
 
     def _require_new(self, passing: Actors | None) -> None:
         """Refuse a question about nobody, and one about an actor whose answer would be given twice."""
@@ -153,16 +208,25 @@ class StanceClassifier:
         return str(address)
 
 
-def _frame(library: str, column: Any, predictions: Sequence[Prediction]) -> Any:
+def _frame(library: str, column: Any, predictions: Sequence[Prediction], caution: Caution) -> Any:
     """The predictions as a pandas or polars frame beside the column that they were asked for."""
+
+    def judged(values: Iterable[Any]) -> list[Any]:
+        pairs = zip(predictions, values, strict=True)
+        return [None if prediction.scope is not None else value for prediction, value in pairs]
+
     data: dict[str, list[Any]] = {"text": [prediction.text for prediction in predictions]}
     for actor in predictions[0].stance if predictions else ():
         stances = [prediction.stance[actor] for prediction in predictions]
-        data[actor] = [stance.label for stance in stances]
-        data[f"{actor}_score"] = [stance.score for stance in stances]
-        data[f"{actor}_holder"] = [stance.holder for stance in stances]
-    data["sentiment"] = [prediction.sentiment.label for prediction in predictions]
-    data["sentiment_score"] = [prediction.sentiment.score for prediction in predictions]
+        data[actor] = judged(stance.label for stance in stances)
+        data[f"{actor}_score"] = judged(stance.score for stance in stances)
+        data[f"{actor}_holder"] = judged(stance.holder for stance in stances)
+        if caution.abstains:
+            data[f"{actor}_abstained"] = judged(actor in prediction.abstained for prediction in predictions)
+    data["sentiment"] = judged(prediction.sentiment.label for prediction in predictions)
+    data["sentiment_score"] = judged(prediction.sentiment.score for prediction in predictions)
+    if caution.check_language:
+        data["out_of_scope"] = [prediction.scope for prediction in predictions]
     if library == "polars":
         import polars as pl
 

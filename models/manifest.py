@@ -24,6 +24,8 @@ KINDS: Final = {
     "stance_labels": list,
     "temperature": dict,
     "confusion": dict,
+    "languages": list,
+    "risk": dict,
 }
 """What JSON holds under the fields that prediction depends on."""
 
@@ -43,6 +45,10 @@ class Manifest:
     """Divisor of the logits a task, fitted on validation."""
     confusion: dict[str, list[list[int]]] = field(default_factory=dict)
     """By actor, the stances of the validation split: gold by predicted, both in the order of `labels.STANCES`."""
+    languages: list[str] = field(default_factory=lambda: ["en"])
+    """ISO 639 codes of the languages of its training sentences; other sentences are out of its scope."""
+    risk: dict[str, Any] = field(default_factory=dict)
+    """By actor, what abstaining below each confidence buys on validation, as `abstention.risk_curve` gives it."""
     experiment: dict[str, Any] = field(default_factory=dict)
     """Where it comes from: name, seed, data fingerprint."""
     format: int = FORMAT
@@ -148,3 +154,15 @@ def verify_checksums(folder: Path, names: Collection[str] | None = None) -> None
             raise UserError(
                 f"{folder / name}: sha256 is {found[:12]}…, allowed: {digest[:12]}…; broken or tampered with"
             )
+
+
+def update(folder: Path, **fields: Any) -> None:
+    """Change fields of a model folder's manifest, and its checksums with them."""
+    path = folder / CONFIG_FILE
+    row = json.loads(path.read_text(encoding="utf-8"))
+    row["tristance"] |= fields
+    with writing(path) as stream:
+        json.dump(row, stream, indent=2, sort_keys=True)
+        stream.write("\n")
+    if (folder / CHECKSUMS_FILE).exists():
+        write_checksums(folder)

@@ -14,11 +14,14 @@ from typing import IO, Any
 from tristance.data.errors import DataError, Fault, UserError
 from tristance.data.files import writing
 from tristance.data.records import Record
+from tristance.models.caution import Tally
 from tristance.models.classifier import StanceClassifier
 from tristance.models.encoding import record_item, rows_by_slots
 from tristance.models.predictions import to_predictions
 
 STDIN = STDOUT = "-"
+MARKS = ("out_of_scope", "abstained")
+"""Fields that an earlier model's caution left, which say nothing of this one."""
 WINDOW = 2048
 """Rows held in memory at a time; within them batches are of like length."""
 
@@ -30,6 +33,7 @@ class Counts:
     predicted: int
     rejected: int
     rejects: str | None
+    tally: Tally
 
     def said(self, output: str) -> str:
         """In a line."""
@@ -67,7 +71,7 @@ def predict_stream(
     """
     output = str(output)
     where = require_outputs(output, rejects)
-    predicted, faults = 0, _Rejects(where)
+    predicted, faults, tally = 0, _Rejects(where), Tally()
     with faults, _opened(output) as stream:
         for window in _windows(_watched(rows, progress), WINDOW):
             bad = [row for row in window if isinstance(row, Fault)]
@@ -76,31 +80,36 @@ def predict_stream(
             faults.add(bad)
             good = [row for row in window if isinstance(row, Record)]
             for row in predict_records(classifier, good, batch_size):
+                tally.add(row)
                 stream.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
             predicted += len(good)
         if not predicted:
             raise DataError(faults.first) if faults.count else UserError("no sentences; allowed: at least one")
     if where and not faults.count:
         Path(where).unlink(missing_ok=True)
-    return Counts(predicted, faults.count, where if faults.count else None)
+    return Counts(predicted, faults.count, where if faults.count else None, tally)
 
 
 def predict_records(
     classifier: StanceClassifier, records: Sequence[Record], batch_size: int = 32
 ) -> Iterator[dict[str, Any]]:
-    """A JSON-ready row for each record, in order: its fields, predicted labels, probabilities, and `gold`."""
+    """A JSON-ready row for each record, in order: its fields, predicted labels, probabilities, and `gold`.
+
+    What the classifier's caution holds against a row stands in it as `out_of_scope` or `abstained`.
+    """
     rows: list[dict[str, Any]] = [{}] * len(records)
     items = [record_item(record, classifier.actors) for record in records]
     for numbers in rows_by_slots(items).values():
         chosen = [records[number] for number in numbers]
         scores = classifier.score_records(chosen, batch_size=batch_size)
-        for number, prediction in zip(numbers, to_predictions([record.text for record in chosen], scores), strict=True):
+        predictions = classifier.caution.mark(to_predictions([record.text for record in chosen], scores))
+        for number, prediction in zip(numbers, predictions, strict=True):
             rows[number] = _row(records[number], prediction.as_dict())
     return iter(rows)
 
 
 def _row(record: Record, predicted: dict[str, Any]) -> dict[str, Any]:
-    given = record.as_dict()
+    given = {name: value for name, value in record.as_dict().items() if name not in MARKS}
     gold: dict[str, Any] = {name: given.pop(name) for name in ("stance", "holder", "sentiment") if name in given}
     if record.targets:
         gold["targets"] = given["targets"]

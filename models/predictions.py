@@ -90,9 +90,21 @@ class Prediction:
     text: str
     stance: Mapping[str, StancePrediction]
     sentiment: SentimentPrediction
+    scope: str | None = None
+    """Why the text cannot be judged (`language: de`, `no sentence: …`); None if it can. What the model says of such a
+    text stands above all the same, and is a guess."""
+    abstained: tuple[str, ...] = ()
+    """Actors whose stance is less sure than was asked for; their labels can be read all the same."""
 
     def as_dict(self, digits: int = 4) -> dict[str, Any]:
-        """The labels as a record's fields, with all probabilities beside them, rounded to `digits` decimals."""
+        """The labels as a record's fields, with all probabilities beside them, rounded to `digits` decimals.
+
+        Out of scope every label is None and there are no probabilities, so that nobody counts a guess; `out_of_scope`
+        says why. Otherwise `abstained` lists the actors that the model abstains on, if any.
+        """
+        if self.scope is not None:
+            nothing = dict.fromkeys(self.stance)
+            return {"stance": nothing, "holder": dict(nothing), "sentiment": None, "out_of_scope": self.scope}
 
         def rounded(probabilities: Mapping[str, float]) -> dict[str, float]:
             return {label: round(value, digits) for label, value in probabilities.items()}
@@ -106,6 +118,7 @@ class Prediction:
                 "holder": {actor: rounded(stance.holder_probabilities) for actor, stance in self.stance.items()},
                 "sentiment": rounded(self.sentiment.probabilities),
             },
+            **({"abstained": list(self.abstained)} if self.abstained else {}),
         }
 
 

@@ -29,12 +29,13 @@ from tristance.models.encoding import record_item, rows_by_slots
 from tristance.models.manifest import Manifest
 from tristance.models.networks import NetworkScorer, build_encoding, build_network, save_network, use_all_cores
 from tristance.models.registry import BASELINES, NETWORKS, Scorer
+from tristance.models.scope import languages_of
 from tristance.train import features, processes, tracking, trainer
 from tristance.train.card import write_card
 from tristance.train.config import Config, StageConfig
 from tristance.train.evaluation.answers import stance_confusion
 from tristance.train.evaluation.behaviour import behaviour
-from tristance.train.evaluation.calibration import before_and_after, fit_temperature
+from tristance.train.evaluation.calibration import before_and_after, fit_temperature, risk_curves
 from tristance.train.evaluation.metrics import evaluate
 from tristance.train.evaluation.options import EvaluationConfig
 from tristance.train.evaluation.plots import write_plots
@@ -46,6 +47,9 @@ from tristance.train.runs import FORMAT, Run, judged_split, locked, write_json
 EVALUATED: Final = ("validation", "test")
 QUICK_LOOK: Final = {"resamples": 0, "slices": ()}
 """What an evaluation needs that only chooses a checkpoint: no intervals, no slices."""
+
+ENOUGH: Final = 2000
+"""Sentences that tell the language of a corpus."""
 
 
 Watch = Callable[[float, dict[str, float]], None]
@@ -309,7 +313,7 @@ class Recorder(TrainerCallback):
 
 
 def _manifest(setting: Setting, run: Run, scorer: Scorer) -> Manifest:
-    """The trained model's manifest, with temperatures and confusion from validation."""
+    """The trained model's manifest, with what validation tells: temperatures, confusion, risk curves, the language."""
     config, judged = setting.config, setting.final()
     plain = Manifest(
         architecture=config.model.architecture,
@@ -318,12 +322,17 @@ def _manifest(setting: Setting, run: Run, scorer: Scorer) -> Manifest:
         stance_labels=list(setting.stance_labels()),
         experiment={"name": config.name, "seed": int(run.seed), "data": run.provenance()["data"]},
     )
-    records = judged.splits["validation"]
+    records, labels = judged.splits["validation"], judged.stance_labels
     scores = StanceClassifier(scorer, plain).score_records(records)
-    temperature = fit_temperature(records, scores, stance_labels=judged.stance_labels)
-    tables = stance_confusion(records, scores)
-    confusion = {actor: tables[actor] for actor in plain.known_actors().ids if actor in tables}
-    return Manifest(**{**plain.as_dict(), "temperature": temperature, "confusion": confusion})
+    temperature = fit_temperature(records, scores, stance_labels=labels)
+    tables, actors = stance_confusion(records, scores), plain.known_actors().ids
+    learnt = {
+        "temperature": temperature,
+        "confusion": {actor: tables[actor] for actor in actors if actor in tables},
+        "risk": risk_curves(records, scores.tempered(temperature), actors, stance_labels=labels),
+        "languages": languages_of(record.text for record in records[:ENOUGH]),
+    }
+    return Manifest(**{**plain.as_dict(), **learnt})
 
 
 def _labels_actors(setting: Setting) -> bool:

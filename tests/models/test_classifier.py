@@ -82,7 +82,7 @@ def test_many_come_back_in_their_order(classifier, kind, batch_size):
 COLUMNS = [
     "text",
     *(f"{actor}{end}" for actor in ("west", "russia", "north_korea") for end in ("", "_score", "_holder")),
-    *("sentiment", "sentiment_score"),
+    *("sentiment", "sentiment_score", "out_of_scope"),
 ]
 
 

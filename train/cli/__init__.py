@@ -26,6 +26,8 @@ COMMANDS: Final = {
     "predict": "prediction:predict",
     "estimate": "estimation:estimate",
     "read": "reading:read",
+    "explain": "trust:explain",
+    "calibrate": "trust:calibrate",
     "config": "configs:config",
     "data": "corpora:data",
     "audit": "auditing:audit",

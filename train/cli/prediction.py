@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tristance.train.cli import column_option
+from tristance.train.cli.trust import caution_options, tell_thresholds
 
 
 @click.command()
@@ -24,6 +25,8 @@ from tristance.train.cli import column_option
 @column_option
 @click.option("--batch-size", default=32, show_default=True, type=click.IntRange(min=1), help="Sentences a step.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda.")
+@click.option("--any-language", is_flag=True, help="Judge every row, in whatever language, sentence or not.")
+@caution_options
 def predict(
     model: str,
     file: str,
@@ -34,6 +37,9 @@ def predict(
     columns: dict[str, str],
     batch_size: int,
     device: str,
+    any_language: bool,
+    min_confidence: dict[str, float] | float | None,
+    max_error: float | None,
 ) -> None:
     """Label every sentence of FILE with MODEL.
 
@@ -43,8 +49,13 @@ def predict(
     The output is a record a line, with the input's fields, the predicted labels and all probabilities; labels that the
     input had stand under `gold`. It can be evaluated as it stands.
 
+    A row in another language than the model's, or that is no sentence, gets no labels but `out_of_scope`, with the
+    reason. With --max-error or --min-confidence the actors whose stance is not sure enough are listed under
+    `abstained`, and the share that stands (coverage) is told at the end.
+
     \b
       tristance predict runs/base/13/model news.txt -o news.jsonl
+      tristance predict runs/base/13/model news.txt -o news.jsonl --max-error 0.05
       cat news.txt | tristance predict runs/base/13/model - | jq .stance.russia
     """
     from tristance.data.formats import find_format, read
@@ -54,10 +65,15 @@ def predict(
     require_outputs(output, rejects, file)  # before the model, so that a mistake is told at once
     find_format(file, format_)
     folder = Path(model, "model")  # of a run
-    classifier = StanceClassifier.from_pretrained(folder if folder.is_dir() else model, device=device)
+    classifier = StanceClassifier.from_pretrained(folder if folder.is_dir() else model, device=device).cautious(
+        check_language=not any_language, min_confidence=min_confidence, max_error=max_error
+    )
+    tell_thresholds(classifier, max_error)
     rows = read(file, actors=classifier.actors, format=format_, columns=columns)
     counts = predict_stream(
         classifier, rows, output, rejects=rejects, strict=strict, batch_size=batch_size, progress=sys.stderr.isatty()
     )
     if output != "-" or counts.rejected:
         click.echo(counts.said(output), err=True)
+    for line in counts.tally.said(classifier.caution.abstains):
+        click.echo(line, err=True)

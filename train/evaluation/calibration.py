@@ -12,6 +12,7 @@ import numpy as np
 from tristance.data.labels import STANCES
 from tristance.data.records import Record
 from tristance.data.statistics import Floats, equal_mass_bins
+from tristance.models.abstention import risk_curve
 from tristance.models.predictions import Scores
 from tristance.train.evaluation.answers import Answers, answer_sheet
 
@@ -144,6 +145,27 @@ def _golden_section(function: Callable[[float], float], low: float, high: float,
             right = low + shrink * (high - low)
             at_right = function(right)
     return (low + high) / 2
+
+
+def risk_curves(
+    records: Sequence[Record], scores: Scores, actors: Sequence[str], *, stance_labels: Sequence[str] = STANCES
+) -> dict[str, Any]:
+    """What abstaining buys for each actor, for the manifest (`abstention.risk_curve`).
+
+    Args:
+        records: Validation sentences, never the test set.
+        scores: Their predictions, tempered as they will be in use.
+        actors: Ids of the actors; one that no record is labelled for has no curve.
+        stance_labels: The set's labels.
+    """
+    stance = answer_sheet(records, scores, stance_labels).stance
+    curves = {}
+    for index, slot in enumerate(scores.slots):
+        answers = stance.slot(index)
+        known = answers.annotated & ~answers.missing
+        if slot in actors and known.any():
+            curves[slot] = risk_curve(answers.confidence[known], answers.right[known])
+    return curves
 
 
 def before_and_after(
