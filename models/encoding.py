@@ -78,6 +78,8 @@ class Encoding:
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(max_tokens, strategy="longest_first")
         self.max_tokens = max_tokens
+        self.cut = 0
+        """Items so far that were longer than `max_tokens` and lost their end."""
         self.pad_id = next(
             (found for found in map(self.tokenizer.token_to_id, ("[PAD]", "<pad>")) if found is not None), 0
         )
@@ -115,6 +117,7 @@ class SlotEncoding(Encoding):
         encoded = self.tokenizer.encode_batch([item.text for item in items])
         features = []
         for item, tokens in zip(items, encoded, strict=True):
+            self.cut += bool(tokens.overflowing)
             end = len(tokens.ids)
             positions = []
             for slot in item.slots:
@@ -172,6 +175,7 @@ class PairEncoding(Encoding):
         features = []
         for item in items:
             rows = [next(encoded) for _ in item.slots]
+            self.cut += any(row.overflowing for row in rows)
             features.append(
                 {
                     "input_ids": [list(row.ids) for row in rows],
