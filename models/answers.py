@@ -83,8 +83,16 @@ def answer_table(
     Returns:
         The answers as a table with a row for each that could be read; and all that is to be told of them.
     """
-    rows = parse_rows(batch_rows(table, file, 1), file, actors=classifier.actors, columns=columns, need_labels=False)
-    answers = answer(classifier, list(rows), batch_size=batch_size, source_file=output.source_file)
+    parsed = parse_rows(
+        batch_rows(table, file, 1),
+        file,
+        actors=classifier.actors,
+        kind="parquet",
+        columns=columns,
+        need_labels=False,
+    )
+    rows = list(parsed) if table.num_rows else []  # an empty file is a fault, an empty block of one is not
+    answers = answer(classifier, rows, batch_size=batch_size, source_file=output.source_file)
     return to_table(answers.rows, output), answers
 
 

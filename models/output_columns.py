@@ -70,7 +70,7 @@ def output_columns(actors: Sequence[str], chosen: Sequence[str] = (), *, source_
     """
     floats = [
         *(f"probabilities.stance.{actor}.{label}" for actor in actors for label in STANCES),
-        *(f"probabilities.holder.{actor}.{label}" for actor in actors for label in holder_labels(actors)),
+        *(f"probabilities.holder.{actor}.{label}" for actor in actors for label in holder_labels(tuple(actors))),
         *(f"probabilities.sentiment.{label}" for label in SENTIMENTS),
     ]
     labels = [f"{task}.{actor}" for task in ("stance", "holder") for actor in actors]

@@ -130,6 +130,7 @@ class _Work:
     def through(self, rows: Rows, write: Callable[[list[dict[str, Any]]], object], rejects: _Rejects) -> Tally:
         """Answer all rows; gives what became of them."""
         total, rows = Tally(), iter(rows)
+        self.progress.begin()
         while window := list(itertools.islice(rows, WINDOW)):
             if self.strict and (bad := [row for row in window if isinstance(row, Fault)]):
                 raise DataError(bad)

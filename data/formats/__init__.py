@@ -236,7 +236,7 @@ def parse_rows(
             continue
         parse = partial(parse_record, actors=actors.ids, file=file, line=item.line, max_characters=max_characters)
         record, faults = parse(row)
-        if faults and not need_labels and (unread := {_field(fault) for fault in faults}) <= LABELS:
+        if not need_labels and (unread := {_field(fault) for fault in faults} & LABELS):
             record, faults = parse(_set_aside(row, unread))
         yield from faults
         if record is not None:

@@ -99,7 +99,7 @@ def parquet(path: str, columns: Mapping[str, str], position: Position | None = N
     number = 0
     try:
         with (
-            pq.ParquetFile(path, buffer_size=BUFFER_BYTES) as file,
+            pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False) as file,
             (position or Position()).within(lambda: size * number // max(1, file.metadata.num_rows)),
         ):
             require_columns(file.schema_arrow.names, columns, path)

@@ -85,8 +85,8 @@ def run(command: click.Command, arguments: list[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt) as error:
         words = sys.argv[1:] if arguments is None else arguments
         goes_on = words[:1] in (["train"], ["sweep"]) and "--again" not in words
-        said = "the same command goes on where it stopped" * goes_on or str(error.__cause__ or "")
-        click.echo("interrupted" + f"; {said}" * bool(said), err=True)
+        note = "the same command goes on where it stopped" * goes_on or str(error.__cause__ or "")
+        click.echo("interrupted" + f"; {note}" * bool(note), err=True)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit
