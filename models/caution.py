@@ -1,10 +1,10 @@
-"""Which of a model's answers are not to be taken: marks on predictions, and a tally of them."""
+"""Which of a model's answers are not to be taken: marks on predictions, and how many there are."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,33 +76,44 @@ def thresholds(
     return {"min_confidence": {**learnt, **chosen}, "otherwise": NEVER if learnt else 0.0}
 
 
-@dataclass
-class Tally:
-    """How many answers stand, counted over output rows as `Prediction.as_dict` gives them."""
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """How often answers were not to be taken: counts that add up, and that JSON can hold."""
 
-    rows: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    asked: Counter[str] = field(default_factory=Counter)
-    abstained: Counter[str] = field(default_factory=Counter)
+    out_of_scope: Mapping[str, int] = field(default_factory=dict)
+    """Rows by the reason."""
+    asked: Mapping[str, int] = field(default_factory=dict)
+    """Rows within the scope by actor."""
+    abstained: Mapping[str, int] = field(default_factory=dict)
 
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Count a row."""
-        self.rows += 1
-        if "out_of_scope" in row:
-            self.reasons[row["out_of_scope"]] += 1
-            return
-        actors = tuple(row.get("stance", ()))
-        self.asked.update(actors)
-        self.abstained.update(actor for actor in row.get("abstained", ()) if actor in actors)
+    @classmethod
+    def of(cls, rows: Iterable[Mapping[str, Any]]) -> Marks:
+        """Of output rows, as `Prediction.as_dict` gives them."""
+        reasons, asked, abstained = Counter[str](), Counter[str](), Counter[str]()
+        for row in rows:
+            if "out_of_scope" in row:
+                reasons[row["out_of_scope"]] += 1
+                continue
+            actors = tuple(row.get("stance", ()))
+            asked.update(actors)
+            abstained.update(actor for actor in row.get("abstained", ()) if actor in actors)
+        return cls(dict(reasons), dict(asked), dict(abstained))
 
-    def said(self, abstaining: bool) -> list[str]:
-        """In lines: rows out of scope, and the coverage of each actor if the model was allowed to abstain."""
-        lines = []
-        if count := self.reasons.total():
-            shown = ", ".join(f"{reason} ({number})" for reason, number in self.reasons.most_common(5))
-            rest = f", and {len(self.reasons) - 5} more reasons" if len(self.reasons) > 5 else ""
-            lines.append(f"out of scope: {count} of {self.rows}: {shown}{rest}")
+    def __add__(self, other: Marks) -> Marks:
+        return Marks(
+            dict(Counter(self.out_of_scope) + Counter(other.out_of_scope)),
+            dict(Counter(self.asked) + Counter(other.asked)),
+            dict(Counter(self.abstained) + Counter(other.abstained)),
+        )
+
+    def said(self, rows: int, abstaining: bool) -> list[str]:
+        """In lines: those of `rows` that are out of scope, and each actor's coverage if the model may abstain."""
+        lines, reasons = [], Counter(self.out_of_scope)
+        if count := reasons.total():
+            shown = ", ".join(f"{reason} ({number})" for reason, number in reasons.most_common(5))
+            rest = f", and {len(reasons) - 5} more reasons" if len(reasons) > 5 else ""
+            lines.append(f"out of scope: {count} of {rows}: {shown}{rest}")
         if abstaining and self.asked:
-            shares = (f"{actor} {1 - self.abstained[actor] / asked:.1%}" for actor, asked in self.asked.items())
+            shares = (f"{actor} {1 - self.abstained.get(actor, 0) / asked:.1%}" for actor, asked in self.asked.items())
             lines.append(f"coverage: {', '.join(shares)}")
         return lines

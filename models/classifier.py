@@ -14,7 +14,7 @@ from tristance.data.records import Record
 from tristance.models import hub
 from tristance.models.abstention import thresholds_for
 from tristance.models.caution import Caution, thresholds
-from tristance.models.encoding import actor_item, record_item, rows_by_slots
+from tristance.models.encoding import Item, actor_item, record_item, rows_by_slots
 from tristance.models.explanation import Explanation, explain
 from tristance.models.manifest import Manifest
 from tristance.models.predictions import Prediction, Scores, scattered, to_predictions
@@ -177,9 +177,19 @@ class StanceClassifier:
         Raises:
             UserError: If the model knows no actors and a record has no targets.
         """
-        if not self.actors and any(not record.targets for record in records):
-            raise UserError("this model was trained on targets alone; allowed: records with targets")
         items = [record_item(record, self.actors) for record in records]
+        return self.score_items(items, batch_size=batch_size, progress=progress, tempered=tempered)
+
+    def score_items(
+        self, items: Sequence[Item], *, batch_size: int = 32, progress: bool = False, tempered: bool = True
+    ) -> Scores:
+        """As `score_records`, for records that are items already.
+
+        Raises:
+            UserError: If an item asks about nobody.
+        """
+        if not all(item.slots for item in items):
+            raise UserError("this model was trained on targets alone; allowed: records with targets")
         parts = [
             (numbers, self.scorer.score([items[number] for number in numbers], batch_size, progress))
             for numbers in rows_by_slots(items).values()

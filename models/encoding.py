@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -78,11 +78,13 @@ class Encoding:
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(max_tokens, strategy="longest_first")
         self.max_tokens = max_tokens
+        self.cut = 0
+        """Items so far that were longer than `max_tokens` and lost their end."""
         self.pad_id = next(
             (found for found in map(self.tokenizer.token_to_id, ("[PAD]", "<pad>")) if found is not None), 0
         )
 
-    axes: Mapping[str, tuple[str, ...]]
+    axes: ClassVar[Mapping[str, tuple[str, ...]]]
     """Names of the axes of every array that `pad` gives."""
 
     def tokenize(self, items: Sequence[Item]) -> list[dict[str, Any]]:
@@ -106,7 +108,7 @@ class SlotEncoding(Encoding):
     that the slot stands at; `slot_mask`, `slot_core` [B, S].
     """
 
-    axes: Final = {
+    axes: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "input_ids": ("batch", "tokens"),
         "attention_mask": ("batch", "tokens"),
         "slot_names": ("batch", "slots", "name"),
@@ -128,6 +130,7 @@ class SlotEncoding(Encoding):
         encoded = self.tokenizer.encode_batch([item.text for item in items])
         features = []
         for item, tokens in zip(items, encoded, strict=True):
+            self.cut += bool(tokens.overflowing)
             end = len(tokens.ids)
             positions = []
             for slot in item.slots:
@@ -180,7 +183,7 @@ class PairEncoding(Encoding):
     [B, S, L]; `slot_mask`, `slot_core` [B, S].
     """
 
-    axes: Final = {
+    axes: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "input_ids": ("batch", "slots", "tokens"),
         "attention_mask": ("batch", "slots", "tokens"),
         "token_type_ids": ("batch", "slots", "tokens"),
@@ -193,6 +196,7 @@ class PairEncoding(Encoding):
         features = []
         for item in items:
             rows = [next(encoded) for _ in item.slots]
+            self.cut += any(row.overflowing for row in rows)
             features.append(
                 {
                     "input_ids": [list(row.ids) for row in rows],

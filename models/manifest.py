@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
@@ -123,6 +124,15 @@ def write_checksums(folder: Path) -> None:
     )
     with writing(folder / CHECKSUMS_FILE) as stream:
         json.dump({name: sha256(folder / name) for name in names if name != CHECKSUMS_FILE}, stream, indent=2)
+
+
+def fingerprint(folder: Path) -> str:
+    """What tells a model from every other: the SHA-256 of its checksums, or of its files where it has none."""
+    path = folder / CHECKSUMS_FILE
+    if path.exists():
+        return sha256(path)
+    files = sorted(each for each in folder.iterdir() if each.is_file())
+    return hashlib.sha256("".join(f"{each.name} {sha256(each)}\n" for each in files).encode()).hexdigest()
 
 
 def verify_checksums(folder: Path, names: Collection[str] | None = None) -> None:

@@ -23,8 +23,9 @@ from tristance.models.networks import load_network_scorer
 from tristance.models.onnx import OnnxScorer
 from tristance.models.predictions import Floats, Scores
 from tristance.models.registry import NETWORKS, ONNX_FILES
-from tristance.train.config import EvaluationConfig, load_config
-from tristance.train.evaluation import evaluate
+from tristance.train.config import load_config
+from tristance.train.evaluation.metrics import evaluate
+from tristance.train.evaluation.options import EvaluationConfig
 from tristance.train.runs import Run, write_json
 
 MARGIN: Final = 1e-4
@@ -100,7 +101,7 @@ def export_model(
         if gates["fp32"].flips:
             raise UserError(f"{folder}: the export in fp32 is refused: {gates['fp32'].said()}; allowed: none changed")
         if int8:
-            gates["int8"] = _quantized(files["fp32"], files["int8"], gate)
+            gates["int8"] = _quantized(files["fp32"], files["int8"], gate, folder)
         for precision in gates:
             files[precision].replace(folder / ONNX_FILES[precision])
     write_json(folder / REPORT_FILE, {precision: _report(gate) for precision, gate in gates.items()})
@@ -108,16 +109,27 @@ def export_model(
     return gates
 
 
-def _quantized(source: Path, file: Path, gate: Any) -> Gate:
-    """The first way of quantizing that passes, from the fastest on."""
-    for without_down in (False, True):
-        write_int8(source, file, without_down=without_down)
-        found: Gate = gate(file)
-        if found.agreement >= AGREEMENT and found.loss <= LOSS:
-            return found
-    raise UserError(
-        f"{file.name}: refused: {found.said()}; allowed: at least {AGREEMENT:.0%}, and at most {100 * LOSS:g} points"
-    )
+def _quantized(source: Path, file: Path, gate: Callable[[Path], Gate], folder: Path) -> Gate:
+    """The first that passes: all of it quantized, then without the worst down projection, the two worst, …"""
+    projections = down_projections(source)
+
+    def error(name: str) -> float:
+        write_int8(source, file, only=name)
+        return 1 - gate(file).agreement
+
+    found, left_out = None, list[str]()
+    while found is None or not found.passes:
+        if found is not None and len(left_out) == len(projections):
+            raise UserError(
+                f"{folder}: the export in int8 is refused: {found.said()}; allowed: at least {AGREEMENT:.0%}, and at "
+                f"most {100 * LOSS:g} points"
+            )
+        if found is not None:
+            projections = sorted(projections, key=error, reverse=True) if not left_out else projections
+            left_out.append(projections[len(left_out)])
+        write_int8(source, file, without=left_out)
+        found = gate(file)
+    return found
 
 
 def _records(folder: Path, manifest: Manifest, data: str | None) -> Sequence[Record]:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from tristance.data.actors import Actors
 from tristance.data.errors import DataError, Fault, UserError, shorten
 from tristance.data.formats import dse, newsmtsc
+from tristance.data.formats.compression import split_ending
 from tristance.data.formats.hub import hub
 from tristance.data.formats.lines import STDIN, jsonl, read_lines, stdin_is_json, text
+from tristance.data.formats.position import Position
 from tristance.data.formats.rows import Row, arrange, has_column
 from tristance.data.formats.tables import cells, parquet, table
 from tristance.data.records import MAX_CHARACTERS, Record, Target, parse_record
 
-__all__ = ["FORMATS", "MAX_CHARACTERS", "find_format", "load", "read"]
+__all__ = ["FORMATS", "MAX_CHARACTERS", "UNREAD_LABELS", "find_format", "has_format", "load", "parse_rows", "read"]
 
 FORMATS: Final = ("jsonl", "text", "csv", "tsv", "parquet", "huggingface", "newsmtsc", "dse")
 AUTO: Final = "auto"
@@ -33,6 +36,9 @@ _BY_SUFFIX: Final = {
 }
 _DELIMITERS: Final = {"csv": ",", "tsv": "\t", "dse": "\t"}
 _OWN_COLUMNS: Final = ("text", "newsmtsc", "dse")
+LABELS: Final = frozenset({"stance", "holder", "sentiment"})
+UNREAD_LABELS: Final = "unread_labels"
+"""Field under which a row keeps, as they stand, labels that could not be read and were not needed."""
 
 
 def read(
@@ -43,18 +49,22 @@ def read(
     columns: Mapping[str, str] | None = None,
     targets_as_actors: bool = False,
     max_characters: int = MAX_CHARACTERS,
+    need_labels: bool = True,
+    position: Position | None = None,
 ) -> Iterator[Record | Fault]:
     """Read a file of sentences in constant memory. A bad row gives its faults, and reading goes on.
 
     Args:
-        path: A file (text formats also as .gz), `-` for standard input, or with `format="huggingface"` a data set's
-            name or folder, optionally with `#split` or `#config/split`.
+        path: A file (but for Parquet also as .gz, .bz2, .xz, .zst), `-` for standard input, or with
+            `format="huggingface"` a data set's name or folder, optionally with `#split` or `#config/split`.
         actors: Who may be labelled.
         format: One of `FORMATS`, or `auto`: by the name's ending, and for JSON Lines by the first row.
         columns: Record field to column, both dotted where nested (`text: sentence`, `stance.west: w_stance`). Flat
             columns named `stance.west` or `holder.west` nest by themselves.
         targets_as_actors: Whether a target whose name mentions exactly one actor becomes that actor's label.
         max_characters: Longest text allowed, in characters.
+        need_labels: Whether a row whose labels cannot be read is faulty; else they stand under `unread_labels`.
+        position: Told how far reading has come.
 
     Returns:
         An iterator over records and faults, in the order of the rows; for an empty file, one fault.
@@ -68,8 +78,17 @@ def read(
     columns = columns or {}
     if columns and kind in _OWN_COLUMNS:
         raise UserError(f"{file}: format {kind} has no columns to map, but columns were given: {', '.join(columns)}")
-    sniff = format == AUTO and kind == "jsonl" and not columns
-    return _records(file, kind, actors, columns, targets_as_actors, max_characters, sniff=sniff)
+    return parse_rows(
+        _rows(file, kind, columns, position),
+        file,
+        actors=actors,
+        kind=kind,
+        columns=columns,
+        targets_as_actors=targets_as_actors,
+        max_characters=max_characters,
+        need_labels=need_labels,
+        sniff=format == AUTO and kind == "jsonl" and not columns,
+    )
 
 
 def load(
@@ -132,14 +151,24 @@ def find_format(file: str, format: str = AUTO) -> str:  # noqa: A002
         raise UserError(f"{file}: no such file{hint}")
     if format != AUTO:
         return format
-    suffix = Path(file.lower().removesuffix(".gz")).suffix
-    kind = _BY_SUFFIX.get(suffix, "")
-    if not kind or (kind == "parquet" and file.lower().endswith(".gz")):
+    kind = _by_ending(file)
+    if kind is None:
         raise UserError(
             f"{file}: its format cannot be told from its name; allowed: {', '.join(_BY_SUFFIX)}, "
             f"or say format: {', '.join(FORMATS)}"
         )
     return kind
+
+
+def has_format(file: str) -> bool:
+    """Whether a file's name says in which format it is."""
+    return _by_ending(file) is not None
+
+
+def _by_ending(file: str) -> str | None:
+    ending, packed = split_ending(file)
+    kind = _BY_SUFFIX.get(ending)
+    return None if kind == "parquet" and packed else kind
 
 
 def _stdin_format(format: str) -> str:  # noqa: A002
@@ -150,12 +179,12 @@ def _stdin_format(format: str) -> str:  # noqa: A002
     return "jsonl" if stdin_is_json() else "text"
 
 
-def _rows(file: str, kind: str, columns: Mapping[str, str]) -> Iterator[Row | Fault]:
+def _rows(file: str, kind: str, columns: Mapping[str, str], position: Position | None) -> Iterator[Row | Fault]:
     if kind == "huggingface":
         return hub(file, columns)
     if kind == "parquet":
-        return parquet(file, columns)
-    lines = read_lines(file)
+        return parquet(file, columns, position)
+    lines = read_lines(file, position)
     if kind == "text":
         return text(lines)
     if kind in _DELIMITERS:
@@ -164,19 +193,35 @@ def _rows(file: str, kind: str, columns: Mapping[str, str]) -> Iterator[Row | Fa
     return jsonl(lines, file)
 
 
-def _records(
+def parse_rows(
+    rows: Iterable[Row | Fault],
     file: str,
-    kind: str,
-    actors: Actors,
-    columns: Mapping[str, str],
-    targets_as_actors: bool,
-    max_characters: int,
     *,
-    sniff: bool,
+    actors: Actors,
+    kind: str = "jsonl",
+    columns: Mapping[str, str] | None = None,
+    targets_as_actors: bool = False,
+    max_characters: int = MAX_CHARACTERS,
+    need_labels: bool = True,
+    sniff: bool = False,
 ) -> Iterator[Record | Fault]:
+    """Decoded rows as records; what `read` does behind each format's own reader.
+
+    Args:
+        rows: Rows as they were decoded, and what could not be.
+        file: Where they come from, for faults.
+        actors: As for `read`, like all that is not said here.
+        kind: The format.
+        columns: As for `read`.
+        targets_as_actors: As for `read`.
+        max_characters: As for `read`.
+        need_labels: As for `read`.
+        sniff: Whether the first row decides if these are NewsMTSC's.
+    """
+    columns = columns or {}
     unseen = set(columns.values()) if kind == "jsonl" else set()
     empty = True
-    for item in _rows(file, kind, columns):
+    for item in rows:
         empty = False
         if isinstance(item, Fault):
             yield item
@@ -189,7 +234,10 @@ def _records(
         if isinstance(row, Fault):
             yield row
             continue
-        record, faults = parse_record(row, actors.ids, file=file, line=item.line, max_characters=max_characters)
+        parse = partial(parse_record, actors=actors.ids, file=file, line=item.line, max_characters=max_characters)
+        record, faults = parse(row)
+        if not need_labels and (unread := {_field(fault) for fault in faults} & LABELS):
+            record, faults = parse(_set_aside(row, unread))
         yield from faults
         if record is not None:
             yield _adopt(record, actors) if targets_as_actors else record
@@ -205,6 +253,17 @@ def _laid_out(item: Row, file: str, kind: str, columns: Mapping[str, str], max_c
     if kind == "dse":
         return dse.convert(item.values, file, item.line)
     return arrange(item.values, columns) if isinstance(item.values, Mapping) else item.values
+
+
+def _field(fault: Fault) -> str:
+    return (fault.field or "").partition(".")[0]
+
+
+def _set_aside(row: Mapping[str, Any], names: Set[str]) -> dict[str, Any]:
+    rest = {key: value for key, value in row.items() if key not in names}
+    earlier = rest.get(UNREAD_LABELS)
+    labels = {name: row[name] for name in sorted(names)}
+    return rest | {UNREAD_LABELS: labels | (dict(earlier) if isinstance(earlier, Mapping) else {})}
 
 
 def _adopt(record: Record, actors: Actors) -> Record:

@@ -1,23 +1,28 @@
-"""Files of lines: plain text (a sentence a line) and JSON Lines, from a file, a gzip file or standard input."""
+"""Files of lines: plain text (a sentence a line) and JSON Lines, compressed or not, or standard input."""
 
 from __future__ import annotations
 
 import contextlib
-import gzip
 import io
 import json
+import lzma
 import sys
+import unicodedata
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple, cast
 
-from tristance.data.errors import Fault, UserError, shorten
+from tristance.data.errors import Fault, UserError, first_line, shorten
+from tristance.data.formats import compression
+from tristance.data.formats.position import Position
 from tristance.data.formats.rows import Row
 
 STDIN: Final = "-"
 LONGEST_LINE: Final = 1 << 22
 """Bytes of one line, at most: what keeps memory constant when a file has no line ends."""
 SNIFFED: Final = 8192
+GARBLED: Final = 0.3
+"""Share of a file's head that is no text, from which on a NUL byte means that the whole file is none."""
 BOM: Final = "\ufeff"
 
 
@@ -29,8 +34,12 @@ class Line(NamedTuple):
     fault: Fault | None = None
 
 
-def read_lines(path: str) -> Iterator[Line]:
+def read_lines(path: str, position: Position | None = None) -> Iterator[Line]:
     """Decode a UTF-8 file line by line, in constant memory; a byte order mark at its start is passed over.
+
+    Args:
+        path: A file, compressed or not as its ending says; `-` for standard input.
+        position: Told how far reading has come.
 
     Yields:
         Lines. One that is not UTF-8 or has more than `LONGEST_LINE` bytes carries its fault; a file that is binary
@@ -39,7 +48,7 @@ def read_lines(path: str) -> Iterator[Line]:
     Raises:
         UserError: If the file cannot be opened or read.
     """
-    with _opened(path) as stream:
+    with _opened(path, position or Position()) as stream:
         number = 0
         try:
             if found := _binary(stream.peek(SNIFFED)[:SNIFFED]):
@@ -48,11 +57,13 @@ def read_lines(path: str) -> Iterator[Line]:
             while raw := stream.readline(LONGEST_LINE):
                 number += 1
                 yield _decoded(raw, path, number, whole=_skip_rest(raw, stream))
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+            if not compression.is_damage(error):
+                raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
             number += 1
-            yield Line(number, "", Fault(path, number, None, f"damaged gzip data ({error})", "a whole gzip file"))
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+            kind = compression.split_ending(path)[1][1:]
+            found = f"damaged {kind} data ({first_line(error)})"
+            yield Line(number, "", Fault(path, number, None, found, f"a whole {kind} file"))
 
 
 def text(lines: Iterable[Line]) -> Iterator[Row | Fault]:
@@ -89,23 +100,31 @@ def _stdin() -> io.BufferedReader:
     return cast("io.BufferedReader", sys.stdin.buffer)
 
 
-def _opened(path: str) -> contextlib.AbstractContextManager[io.BufferedReader]:
+@contextlib.contextmanager
+def _opened(path: str, position: Position) -> Iterator[io.BufferedReader]:
     if path == STDIN:
-        return contextlib.nullcontext(_stdin())
+        yield _stdin()
+        return
     try:
-        if path.lower().endswith(".gz"):
-            return io.BufferedReader(cast("io.RawIOBase", gzip.open(path, "rb")))
-        return open(path, "rb")
+        raw = cast("io.RawIOBase", open(path, "rb", buffering=0))  # noqa: SIM115 - closed below
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    with raw, compression.decompressing(raw, path) as stream, position.within(raw.tell):
+        yield stream
 
 
 def _binary(head: bytes) -> str | None:
+    """What a file is that is no text: a line with a NUL byte is a fault of its own, many of them no text at all."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "UTF-16 text"
-    if head.startswith(b"\x1f\x8b"):
-        return "gzip data without .gz in its name"
-    return "binary data" if b"\0" in head else None
+    for magic, ending in compression.MAGIC.items():
+        if head.startswith(magic):
+            return f"{ending[1:]} data without {ending} in its name"
+    if b"\0" not in head:
+        return None
+    decoded = head.decode(errors="replace")
+    garbled = sum(char == "\ufffd" or (unicodedata.category(char) == "Cc" and not char.isspace()) for char in decoded)
+    return "binary data" if garbled > GARBLED * len(decoded) else None
 
 
 def _skip_rest(raw: bytes, stream: io.BufferedReader) -> bool:

@@ -33,7 +33,7 @@ def arrange(values: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, 
     Returns:
         What `parse_record` takes.
     """
-    mapped = {name: _find(values, column) for name, column in columns.items()}
+    mapped = {name: find(values, column) for name, column in columns.items()}
     row = {key: value for key, value in values.items() if key not in {*columns, *columns.values()}}
     flat = {key: row.pop(key) for key in list(row) if key.startswith(FLAT)}
     for name, value in {**flat, **mapped}.items():
@@ -50,7 +50,7 @@ def arrange(values: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, 
 
 def has_column(values: Mapping[str, Any], column: str) -> bool:
     """Whether a row holds a column, by its full name or by a dotted path."""
-    return column in values or _find(values, column) is not None
+    return column in values or find(values, column) is not None
 
 
 def require_columns(names: Sequence[str], columns: Mapping[str, str], file: str) -> None:
@@ -82,7 +82,8 @@ def plain(value: Any) -> Any:
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
-def _find(values: Any, column: str) -> Any:
+def find(values: Any, column: str) -> Any:
+    """What a row holds in a column, by its full name or by a dotted path; None if nothing."""
     if column in values:
         return values[column]
     for step in column.split("."):

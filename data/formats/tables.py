@@ -11,9 +11,12 @@ from typing import Any, Final
 
 from tristance.data.errors import Fault, UserError, first_line
 from tristance.data.formats.lines import Line
+from tristance.data.formats.position import Position
 from tristance.data.formats.rows import Row, plain, require_columns
 
 BATCH_ROWS: Final = 1024
+BUFFER_BYTES: Final = 1 << 18
+"""Read ahead of each column: without it a row group is held whole, which may be the file."""
 NESTED: Final = ("stance", "holder", "targets")
 """Fields that a cell can only hold as JSON."""
 
@@ -34,13 +37,21 @@ def cells(lines: Iterable[Line], file: str, delimiter: str) -> Iterator[Row | Fa
             return
         except csv.Error as error:
             first = source.taken[0]
-            yield first.fault or Fault(file, first.number, None, f"broken quoting ({error})", "quotes that are closed")
+            yield first.fault or _broken(error, file, first.number)
             source.put_back()
             continue
         faults = [line.fault for line in source.taken if line.fault]
         yield from faults
         if row and not faults:
             yield Row(source.taken[0].number, row)
+
+
+def _broken(error: csv.Error, file: str, number: int) -> Fault:
+    if "field larger" in str(error):  # an open quote that swallows what follows, or one endless cell
+        return Fault(
+            file, number, None, f"a cell of over {csv.field_size_limit():,} characters", "short cells, quotes closed"
+        )
+    return Fault(file, number, None, f"broken quoting ({error})", "quotes that are closed")
 
 
 def table(rows: Iterator[Row | Fault], file: str, columns: Mapping[str, str]) -> Iterator[Row | Fault]:
@@ -68,8 +79,13 @@ def table(rows: Iterator[Row | Fault], file: str, columns: Mapping[str, str]) ->
             yield Row(row.line, {name: _cell(name, cell) for name, cell in named if name and cell})
 
 
-def parquet(path: str, columns: Mapping[str, str]) -> Iterator[Row | Fault]:
-    """Rows of a Parquet file, batch by batch; a row is numbered from 1.
+def parquet(path: str, columns: Mapping[str, str], position: Position | None = None) -> Iterator[Row | Fault]:
+    """Rows of a Parquet file, batch by batch, however large its row groups are; a row is numbered from 1.
+
+    Args:
+        path: The file.
+        columns: Record field to column; those named must be there.
+        position: Told how far reading has come: the rows' share of the file's bytes.
 
     Raises:
         UserError: If the file cannot be opened, or lacks a column that is needed.
@@ -77,17 +93,20 @@ def parquet(path: str, columns: Mapping[str, str]) -> Iterator[Row | Fault]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if Path(path).stat().st_size == 0:
+    size = Path(path).stat().st_size
+    if size == 0:
         return
     number = 0
     try:
-        with pq.ParquetFile(path) as file:
+        with (
+            pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False) as file,
+            (position or Position()).within(lambda: size * number // max(1, file.metadata.num_rows)),
+        ):
             require_columns(file.schema_arrow.names, columns, path)
             for batch in file.iter_batches(BATCH_ROWS):
-                for item in _batch_rows(batch):
+                for row in batch_rows(batch, path, number + 1):
                     number += 1
-                    bad = Fault(path, number, None, "a string that is not UTF-8", "UTF-8 text")
-                    yield bad if item is None else Row(number, plain(item))
+                    yield row
     except PermissionError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (pa.ArrowException, OSError) as error:
@@ -95,15 +114,23 @@ def parquet(path: str, columns: Mapping[str, str]) -> Iterator[Row | Fault]:
         yield Fault(path, number + 1 if number else None, None, found, "a whole Parquet file")
 
 
-def _batch_rows(batch: Any) -> Iterator[dict[str, Any] | None]:
+def batch_rows(batch: Any, file: str, first: int) -> Iterator[Row | Fault]:
+    """Rows of an Arrow table or record batch, numbered from `first`; one with a bad string is a fault."""
     try:
-        yield from batch.to_pylist()
+        items = batch.to_pylist()
     except UnicodeDecodeError:  # one bad string fails the batch: find it
-        for index in range(len(batch)):
-            try:
-                yield batch.slice(index, 1).to_pylist()[0]
-            except UnicodeDecodeError:
-                yield None
+        items = [_lone_row(batch.slice(index, 1)) for index in range(len(batch))]
+    for number, item in enumerate(items, first):
+        bad = Fault(file, number, None, "a string that is not UTF-8", "UTF-8 text")
+        yield bad if item is None else Row(number, plain(item))
+
+
+def _lone_row(batch: Any) -> dict[str, Any] | None:
+    try:
+        row: dict[str, Any] = batch.to_pylist()[0]
+    except UnicodeDecodeError:
+        return None
+    return row
 
 
 def _cell(name: str, cell: str) -> Any:

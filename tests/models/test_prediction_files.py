@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import os
+import re
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
+from transformers import AutoTokenizer
 
 from tests.conftest import FIXTURES
+from tristance.data.actors import Actors
 from tristance.data.errors import DataError, Fault, UserError
+from tristance.data.formats.position import Position
+from tristance.data.inputs import read_files
 from tristance.data.records import Record, Target
-from tristance.models import StanceClassifier, prediction_files
-from tristance.models.prediction_files import predict_records, predict_stream
+from tristance.models import StanceClassifier, prediction_files, prediction_progress
+from tristance.models.answers import predict_records
+from tristance.models.manifest import Manifest
+from tristance.models.networks import build_network, save_network
+from tristance.models.prediction_files import predict_stream
+from tristance.models.prediction_progress import PredictionProgress
+from tristance.models.registry import ModelConfig
 
 TEXTS = [
     "Lavrov told the West that its era was over.",
@@ -205,7 +220,7 @@ BAD = [
     '{"id": "a", "text": "Fine."}',
     '{"id": "b", "text"',
     '{"id": "c"}',
-    '{"id": "d", "text": "Good.", "stance": {"west": "love"}}',
+    '{"id": "d", "text": "Good.", "targets": [{"name": "Good", "stance": "love"}]}',
     '{"id": "e", "text": "Last."}',
 ]
 
@@ -223,7 +238,7 @@ def test_bad_rows_go_into_the_rejects_file_and_the_rest_goes_on(cli, trained, mi
     assert f"2 predicted -> {tmp_path / 'out.jsonl'}; 3 rejected -> {tmp_path / 'out.jsonl'}.rejects.jsonl" in done.err
     assert [row["id"] for row in rows_of(tmp_path / "out.jsonl")] == ["a", "e"]
     rejects = rows_of(tmp_path / "out.jsonl.rejects.jsonl")
-    assert [(row["line"], row["field"]) for row in rejects] == [(2, None), (3, "text"), (4, "stance.west")]
+    assert [(row["line"], row["field"]) for row in rejects] == [(2, None), (3, "text"), (4, "targets[0].stance")]
     assert "broken JSON" in rejects[0]["found"]
     assert (rejects[2]["found"], rejects[2]["allowed"]) == ("'love'", "favor, against, neutral, unrelated")
 
@@ -295,7 +310,8 @@ def test_no_good_row_at_all_is_an_error(classifier, tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["-o", "out.csv"], "out.csv: found the ending '.csv'; allowed: .jsonl"),
+        (["-o", "out.xls"], "out.xls: found the ending '.xls'; allowed: .jsonl, .csv, .tsv"),
+        (["-o", "out.parquet.gz"], "out.parquet.gz: found the ending '.parquet.gz'; allowed: .jsonl"),
         (["-o", "out"], "out: found the ending ''; allowed: .jsonl"),
         (["-o", "folder.jsonl"], "folder.jsonl: is a folder; allowed: a .jsonl file"),
         (["-o", "out.jsonl", "--rejects", "folder.jsonl"], "folder.jsonl: is a folder"),
@@ -343,3 +359,71 @@ def test_targets_beside_actors_are_each_answered(trained):
     assert [sorted(row.get("stance", {})) for row in rows] == [["west"], ["russia"], []]
     assert all(row["targets"][0]["stance"] in ("favor", "against", "neutral", "unrelated") for row in rows)
     assert "NaN" not in json.dumps(rows), "nobody is answered for who was not asked about"
+
+
+def test_every_bad_line_is_told_and_no_other_is_lost(cli, lexicon_model, tmp_path):
+    """Empty line, 1 MB, NUL, bad UTF-8, emoji, right to left, HTML, in one file."""
+    good = ["Москва 🚀 пригрозила Западу.", "موسكو تشكر الغرب.", "<p>The <b>West</b> met &amp; parted.</p>"]
+    file, out = tmp_path / "in.txt", tmp_path / "out.jsonl"
+    bad = [b"", b"words" * 200_000, b"N\0l.", b"Orb\xe1n."]
+    file.write_bytes(b"\n".join([*bad, *(text.encode() for text in good)]))
+    done = cli("predict", lexicon_model, file, "-o", out)
+    assert (done.code, done.err) == (0, f"3 predicted -> {out}; 3 rejected -> {out}.rejects.jsonl\n")
+    assert [(row["id"], row["text"]) for row in rows_of(out)] == list(zip("567", good, strict=True))
+    assert [(row["line"], row["found"]) for row in rows_of(tmp_path / "out.jsonl.rejects.jsonl")] == [
+        (2, "1,000,000 characters"),
+        (3, "control character '\\x00' at 1"),
+        (4, "byte 0xe1 at offset 3 of the line, which is not UTF-8"),
+    ]
+
+
+def test_a_text_column_that_is_lacking_is_told_before_the_model_is_loaded(cli, tmp_path):
+    (tmp_path / "a.csv").write_text("text\nGood.\n")
+    (tmp_path / "b.csv").write_text("title\nGood.\n")
+    done = cli("predict", "no/such/model", tmp_path, "-o", tmp_path / "out.jsonl")
+    assert done.code == 2
+    assert done.err.startswith(f"error: {tmp_path / 'b.csv'}: has no column 'text' for 'text'; its columns: title")
+
+
+def test_labels_that_cannot_be_read_do_not_matter(cli, lexicon_model, tmp_path):
+    file = written(tmp_path / "in.jsonl", [{"text": TEXTS[0], "stance": "pro", "sentiment": "positive"}])
+    done = cli("predict", lexicon_model, file, "-o", tmp_path / "out.jsonl")
+    [row] = rows_of(tmp_path / "out.jsonl")
+    assert (row["unread_labels"], row["gold"]) == ({"stance": "pro"}, {"sentiment": "positive"})
+    assert set(row["stance"]) == {"west", "russia", "north_korea"}
+    assert done.err.splitlines()[1] == "1 rows had labels that cannot be read: they keep them as `unread_labels`"
+
+
+def test_a_person_sees_rate_and_time_left(lexicon, monkeypatch, tmp_path):
+    screen = Console(file=io.StringIO(), force_terminal=True, width=120)
+    monkeypatch.setattr(prediction_progress, "Console", lambda **_: screen)
+    monkeypatch.setattr(prediction_files, "WINDOW", 500)
+    file = tmp_path / "in.txt"
+    file.write_text("".join(f"{TEXTS[number % 4]}\n" for number in range(1500)))
+    position = Position()
+    rows = read_files([str(file)], actors=lexicon.actors, position=position)
+    with PredictionProgress(True, position, file.stat().st_size) as progress:
+        predict_stream(lexicon, rows, tmp_path / "out.jsonl", progress=progress)
+    shown = screen.file.getvalue()
+    assert re.search(r"\d+ % .*\d+ sentences {2}[\d,]+/s {2}\d:\d\d:\d\d left", re.sub(r"\x1b\[[\d;?]*\w", "", shown))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_memory_does_not_grow_with_the_file(tiny_backbone, tmp_path):
+    """A million sentences, through a real if tiny network, take no more than 100 MB above ten thousand."""
+    config = ModelConfig(backbone=tiny_backbone, layers=1)
+    manifest = Manifest("slots", Actors.load().as_list(), config.encoding_options())
+    save_network(tmp_path / "model", build_network(config), AutoTokenizer.from_pretrained(tiny_backbone), manifest)
+    peaks = []
+    for count in (10_000, 1_000_000):
+        with (tmp_path / "in.txt").open("w") as stream:
+            stream.writelines(f"Moscow told the West {number}{' again' * (number % 7)}.\n" for number in range(count))
+        command = ["predict", tmp_path / "model", tmp_path / "in.txt", "-o", tmp_path / "out.jsonl", "--device", "cpu"]
+        process = subprocess.Popen([sys.executable, "-m", "tristance.train", *map(str, command), "--batch-size", "128"])
+        _, status, usage = os.wait4(process.pid, 0)
+        assert status == 0
+        with (tmp_path / "out.jsonl").open() as stream:
+            assert sum(1 for _ in stream) == count
+        peaks.append(usage.ru_maxrss / 1024)
+    assert peaks[1] - peaks[0] < 100, f"MB: {peaks}"

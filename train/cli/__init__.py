@@ -88,10 +88,11 @@ def run(command: click.Command, arguments: list[str] | None = None) -> int:
         return error.exit_code
     except click.exceptions.Exit as error:
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
         words = sys.argv[1:] if arguments is None else arguments
         goes_on = words[:1] in (["train"], ["sweep"]) and "--again" not in words
-        click.echo("interrupted" + "; the same command goes on where it stopped" * goes_on, err=True)
+        note = "the same command goes on where it stopped" * goes_on or str(error.__cause__ or "")
+        click.echo("interrupted" + f"; {note}" * bool(note), err=True)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at exit
@@ -123,7 +124,7 @@ column_option = click.option(
     multiple=True,
     metavar="FIELD=NAME",
     callback=_columns,
-    help="Column of a table: --column text=sentence.",
+    help="Where the input has a field: --column text=sentence.",
 )
 """Gives a command `columns`, from record field to column, as `read` takes them."""
 

@@ -1,8 +1,9 @@
-"""`tristance predict`: a model over a file."""
+"""`tristance predict`: a model over files."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -11,43 +12,80 @@ from tristance.train.cli import column_option
 from tristance.train.cli.trust import caution_options, tell_thresholds
 
 
+def _names(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in (value or "").split(",") if name.strip())
+    if mapped := [name for name in names if "=" in name]:
+        raise click.BadParameter(
+            f"found {mapped[0]!r}; allowed: names of the output's columns, as in id,stance.west "
+            f"(--column {mapped[0]} says where the input has a field)",
+            param_hint="--columns",
+        )
+    if value is not None and not names:
+        raise click.BadParameter("found no name; allowed: names with commas, as in id,stance.west")
+    return names
+
+
 @click.command()
 @click.argument("model")
-@click.argument("file")
-@click.option("-o", "--output", default="-", help="JSONL file to write; standard output if not given.")
+@click.argument("files", nargs=-1, required=True)
+@click.option("-o", "--output", default="-", help="File to write; JSONL on standard output if not given.")
+@click.option(
+    "--columns", "chosen", callback=_names, metavar="NAMES", help="Columns of the output: --columns id,stance,date."
+)
 @click.option(
     "--rejects", help="Where rows that cannot be read go.  [default: OUTPUT.rejects.jsonl, or standard error]"
 )
-@click.option("--strict", is_flag=True, help="Stop at the first row that cannot be read, and write nothing.")
+@click.option("--strict", is_flag=True, help="Stop at the first row that cannot be read, and write no output.")
 @click.option(
     "--format", "format_", default="auto", show_default=True, help="jsonl, text, csv, tsv, parquet, newsmtsc, dse."
 )
 @column_option
 @click.option("--batch-size", default=32, show_default=True, type=click.IntRange(min=1), help="Sentences a step.")
+@click.option(
+    "--shard-size",
+    default=16384,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Rows after which finished work is kept.",
+)
+@click.option("--restart", is_flag=True, help="Throw away what an interrupted run has finished.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda.")
+@click.option("--runtime", default="auto", show_default=True, help="auto, torch, or onnx (after tristance export).")
+@click.option("--precision", default="fp32", show_default=True, help="fp32, or int8 (after tristance export --int8).")
 @click.option("--any-language", is_flag=True, help="Judge every row, in whatever language, sentence or not.")
 @caution_options
 def predict(
     model: str,
-    file: str,
+    files: tuple[str, ...],
     output: str,
+    chosen: tuple[str, ...],
     rejects: str | None,
     strict: bool,
     format_: str,
     columns: dict[str, str],
     batch_size: int,
+    shard_size: int,
+    restart: bool,
     device: str,
+    runtime: str,
+    precision: str,
     any_language: bool,
     min_confidence: dict[str, float] | float | None,
     max_error: float | None,
 ) -> None:
-    """Label every sentence of FILE with MODEL.
+    """Label every sentence of FILES with MODEL.
 
-    MODEL is a run (runs/base/13), a model folder, or a hub name. FILE is .txt (a sentence a line), .jsonl, .csv, .tsv
-    or .parquet with a `text` column, or - for standard input. It is read in a stream: any size will do.
+    MODEL is a run (runs/base/13), a model folder, or a hub name. FILES are .txt (a sentence a line), .jsonl, .csv, .tsv
+    (all also with .gz, .bz2, .xz, .zst behind) or .parquet with a `text` column; patterns ('news/**/*.csv'); folders,
+    of which every such file is read; or - for standard input. They are read in a stream: any size will do.
 
-    The output is a record a line, with the input's fields, the predicted labels and all probabilities; labels that the
-    input had stand under `gold`. It can be evaluated as it stands.
+    OUTPUT is .jsonl, .csv, .tsv (compressed like the input) or .parquet. JSONL has the input's fields, the predicted
+    labels and all probabilities; labels that the input had stand under `gold`; it can be evaluated as it stands. Tables
+    have the columns id, text, stance.ACTOR, holder.ACTOR, sentiment, probabilities.stance.ACTOR.LABEL,
+    probabilities.holder.ACTOR.HOLDER, probabilities.sentiment.LABEL, and all else as JSON in `fields`. Where several
+    files are read, `source_file` says which one a row is from.
+
+    Interrupted, the same command goes on after the last finished shard (kept in OUTPUT.parts) to the same bytes.
 
     A row in another language than the model's, or that is no sentence, gets no labels but `out_of_scope`, with the
     reason. With --max-error or --min-confidence the actors whose stance is not sure enough are listed under
@@ -56,24 +94,61 @@ def predict(
     \b
       tristance predict runs/base/13/model news.txt -o news.jsonl
       tristance predict runs/base/13/model news.txt -o news.jsonl --max-error 0.05
+      tristance predict runs/base/13/model archive/ more.csv.gz -o all.parquet --columns id,date,stance
       cat news.txt | tristance predict runs/base/13/model - | jq .stance.russia
     """
-    from tristance.data.formats import find_format, read
+    from tristance.data.formats.position import Position
+    from tristance.data.inputs import find_files, read_files, require_readable
+    from tristance.models import hub
     from tristance.models.classifier import StanceClassifier
-    from tristance.models.prediction_files import predict_stream, require_outputs
+    from tristance.models.manifest import fingerprint
+    from tristance.models.output_columns import output_columns
+    from tristance.models.prediction_files import identity_of, predict_stream, require_outputs
+    from tristance.models.prediction_progress import PredictionProgress
 
-    require_outputs(output, rejects, file)  # before the model, so that a mistake is told at once
-    find_format(file, format_)
-    folder = Path(model, "model")  # of a run
-    classifier = StanceClassifier.from_pretrained(folder if folder.is_dir() else model, device=device).cautious(
-        check_language=not any_language, min_confidence=min_confidence, max_error=max_error
-    )
+    # before the model, so that a mistake is told at once
+    own = [output, f"{output}.parts", rejects or f"{output}.rejects.jsonl"]
+    found = find_files(files, format_, passed_over=own)
+    require_outputs(output, rejects, found)
+    require_readable(found, format_, columns)
+    folder = Path(model, "model") if Path(model, "model").is_dir() else Path(model)  # of a run
+    classifier = StanceClassifier.from_pretrained(
+        folder if folder.is_dir() else model, device=device, runtime=runtime, precision=precision
+    ).cautious(check_language=not any_language, min_confidence=min_confidence, max_error=max_error)
     tell_thresholds(classifier, max_error)
-    rows = read(file, actors=classifier.actors, format=format_, columns=columns)
-    counts = predict_stream(
-        classifier, rows, output, rejects=rejects, strict=strict, batch_size=batch_size, progress=sys.stderr.isatty()
+    written = output_columns(classifier.actors.ids, chosen, source_file=len(found) > 1)
+    identity = identity_of(
+        fingerprint(folder if folder.is_dir() else hub.download(model)),
+        found,
+        format=format_,
+        column=columns,
+        columns=written.names,
+        batch_size=batch_size,
+        shard_size=shard_size,
+        device=device,
+        runtime=runtime,
+        precision=precision,
+        caution=asdict(classifier.caution),
     )
+    position, total = Position(), sum(Path(file).stat().st_size for file in found) if identity else None
+    rows = read_files(
+        found, actors=classifier.actors, format=format_, columns=columns, need_labels=False, position=position
+    )
+    with PredictionProgress(sys.stderr.isatty(), position, total) as progress:
+        counts = predict_stream(
+            classifier,
+            rows,
+            output,
+            rejects=rejects,
+            strict=strict,
+            batch_size=batch_size,
+            columns=written,
+            shard_size=shard_size,
+            identity=identity,
+            restart=restart,
+            progress=progress,
+        )
     if output != "-" or counts.rejected:
         click.echo(counts.said(output), err=True)
-    for line in counts.tally.said(classifier.caution.abstains):
+    for line in counts.marks.said(counts.rows, classifier.caution.abstains):
         click.echo(line, err=True)
