@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import onnx
 import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
 from transformers import PreTrainedModel
 
 from tristance.data.errors import UserError, first_line
@@ -66,37 +69,40 @@ def write_onnx(network: PreTrainedModel, encoding: Encoding, file: Path) -> None
         raise UserError(f"backbone {family}: torch cannot export it: {first_line(error.__cause__ or error)}") from error
 
 
-def write_int8(source: Path, file: Path, *, without_down: bool = False) -> None:
+def down_projections(file: Path) -> list[str]:
+    """Names of an exported network's projections from a wide layer to a narrower one, in order.
+
+    They are the second halves of the feed-forward blocks: what goes into them has the widest range, which dynamic
+    quantization, with one scale for all of a batch, renders worst.
+    """
+    model = onnx.load(file)
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    sizes = ((node.name, shapes.get(node.input[1], ())) for node in model.graph.node if node.op_type == "MatMul")
+    return [name for name, shape in sizes if len(shape) == 2 and shape[0] > shape[1]]
+
+
+def write_int8(source: Path, file: Path, *, only: str | None = None, without: Sequence[str] = ()) -> None:
     """Quantize an exported network: int8 weights a channel, activations by the range of each batch (dynamic).
 
     Args:
         source: The network in fp32.
         file: ONNX file to write.
-        without_down: Leave out the projections from a wide layer to a narrower one (the second half of each
-            feed-forward block), whose activations have the widest range.
+        only: The one projection to quantize; all if None.
+        without: Projections to leave in fp32.
     """
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    model = onnx.load(source)
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-    down = [
-        node.name
-        for node in model.graph.node
-        if node.op_type == "MatMul" and len(shape := shapes.get(node.input[1], ())) == 2 and shape[0] > shape[1]
-    ]
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)  # it advises a step that gains nothing here, on the root logger
     try:
         quantize_dynamic(
-            model,
+            onnx.load(source),
             file,
             op_types_to_quantize=["MatMul"],
+            nodes_to_quantize=[only] if only else None,
+            nodes_to_exclude=list(without),
             per_channel=True,
             reduce_range=True,  # with all 8 bits the sums of AVX2's instruction overflow
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=down if without_down else [],
             extra_options={"MatMulConstBOnly": True},
         )
     finally:

@@ -21,6 +21,58 @@ OWN_SHARE: Final = 0.05
 """Least share of a model's training sentences that a language of its own has; the rest are slips of the detector."""
 LINK: Final = re.compile(r"(?:https?://|www\.)\S+|\S+@\S+\.\w+|[@#]\w+")
 MARKUP: Final = re.compile(r"</?[a-zA-Z][^<>]*>|&(?:[a-z]+|#\d+);")
+ENGLISH: Final = frozenset(
+    [
+        *(
+            "the",
+            "and",
+            "with",
+            "that",
+            "from",
+            "their",
+            "its",
+            "which",
+            "would",
+            "said",
+            "this",
+            "been",
+            "they",
+            "into",
+        ),
+        *(
+            "about",
+            "whose",
+            "are",
+            "were",
+            "could",
+            "after",
+            "before",
+            "while",
+            "against",
+            "because",
+            "between",
+            "during",
+        ),
+        *(
+            "other",
+            "never",
+            "what",
+            "when",
+            "where",
+            "who",
+            "him",
+            "our",
+            "your",
+            "you",
+            "his",
+            "she",
+            "we",
+            "as",
+            "have",
+        ),
+    ]
+)
+"""Words of English that hardly another language has; two of them spare the detector, and the second that it loads."""
 WORD: Final = re.compile(r"\w*[^\W\d_]\w*")
 """A run of letters and digits with a letter in it."""
 
@@ -53,6 +105,8 @@ def foreign_language(text: str, languages: Sequence[str]) -> str | None:
 
     Source: Lui and Baldwin, langid.py: An Off-the-shelf Language Identification Tool, ACL 2012; by py3langid.
     """
+    if "en" in languages and len(ENGLISH.intersection(text.casefold().split())) > 1:
+        return None
     found, probability = _detector().classify(text)
     if found in languages:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from tristance.data.labels import HELD, STANCES
 from tristance.data.records import Record
 from tristance.data.sources import load_corpus
 from tristance.models.classifier import StanceClassifier
-from tristance.models.export import write_int8, write_onnx
+from tristance.models.export import down_projections, write_int8, write_onnx
 from tristance.models.manifest import Manifest, write_checksums
 from tristance.models.networks import load_network_scorer
 from tristance.models.onnx import OnnxScorer
@@ -53,6 +53,11 @@ class Gate:
     def loss(self) -> float:
         """The largest loss of F_avg of any slot."""
         return max((before - after for before, after in self.f_avg.values()), default=0.0)
+
+    @property
+    def passes(self) -> bool:
+        """Whether a quantized model is near enough."""
+        return self.agreement >= AGREEMENT and self.loss <= LOSS
 
     def said(self) -> str:
         """In a line."""
@@ -110,25 +115,27 @@ def export_model(
 
 
 def _quantized(source: Path, file: Path, gate: Callable[[Path], Gate], folder: Path) -> Gate:
-    """The first that passes: all of it quantized, then without the worst down projection, the two worst, …"""
+    """The first that passes: all of it quantized; then without the worst down projection, the two worst, and so on."""
     projections = down_projections(source)
 
     def error(name: str) -> float:
         write_int8(source, file, only=name)
         return 1 - gate(file).agreement
 
-    found, left_out = None, list[str]()
-    while found is None or not found.passes:
-        if found is not None and len(left_out) == len(projections):
-            raise UserError(
-                f"{folder}: the export in int8 is refused: {found.said()}; allowed: at least {AGREEMENT:.0%}, and at "
-                f"most {100 * LOSS:g} points"
-            )
-        if found is not None:
-            projections = sorted(projections, key=error, reverse=True) if not left_out else projections
-            left_out.append(projections[len(left_out)])
-        write_int8(source, file, without=left_out)
-        found = gate(file)
+    def attempt(without: Sequence[str]) -> Gate:
+        write_int8(source, file, without=without)
+        return gate(file)
+
+    found = attempt([])
+    ranked = [] if found.passes else sorted(projections, key=error, reverse=True)
+    for count in range(1, len(ranked) + 1):
+        if (found := attempt(ranked[:count])).passes:
+            break
+    if not found.passes:
+        raise UserError(
+            f"{folder}: the export in int8 is refused: {found.said()}; allowed: at least {AGREEMENT:.0%}, and at most "
+            f"{100 * LOSS:g} points"
+        )
     return found
 
 
