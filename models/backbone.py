@@ -85,8 +85,11 @@ def load_config(backbone: str, **changes: Any) -> Any:
 
 def manifest_of(backbone: str) -> Manifest | None:
     """What a trained model says of itself, if the backbone is one and not merely a pretrained body."""
+    if backbone == BUNDLED:
+        return None
+    folder = locate(backbone)
     try:
-        return Manifest.read(locate(backbone))
+        return Manifest.read(folder)
     except UserError:
         return None
 

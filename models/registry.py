@@ -69,7 +69,7 @@ class ModelConfig(Section):
         if any(type(each) is not int or each < 0 for each in listed) or list(listed) != sorted(set(listed)):
             raise ValueError("layers counted from 0 in rising order, such as [0, 2, 4]")
         if not listed and value is not None and (type(value) is not int or value < 1):
-            raise ValueError("a number greater than or equal to 1, a list of layers such as [0, 2, 4], or null")
+            raise ValueError("a number of layers from 1 on, or a list of them such as [0, 2, 4]")
         return value
 
     @model_validator(mode="after")
