@@ -35,6 +35,7 @@ PLAN = {
     "end-place": ("ablations/end-place", ONE, "slots do not know where their actor is mentioned"),
     "full-attention": ("ablations/full-attention", ONE, "slots see each other"),
     "half": ("ablations/half", ONE, "three layers of six"),
+    "small": ("small", ONE, "three layers of six, distilled from base"),
     "frozen": ("ablations/frozen", ONE, "heads alone are trained"),
     "transfer": ("transfer", ONE, "NewsMTSC and DSE first"),
     "quick": ("quick", ONE, "two layers, half a pass"),

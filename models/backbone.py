@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tristance.data.errors import UserError, first_line
 from tristance.data.files import sha256
 from tristance.models import hub
+from tristance.models.manifest import Manifest
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 BUNDLED: Final = "bundled"
 BUNDLED_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -20,6 +24,8 @@ BUNDLED_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4f
 BUNDLED_SOURCE: Final = "sentence-transformers/all-MiniLM-L6-v2"
 SUPPORTED: Final = ("bert", "roberta", "xlm-roberta", "electra", "modernbert", "deberta-v2")
 """Families that the architectures are tested with."""
+SLOTS: Final = "tristance-slots"
+"""What transformers calls the family of this project's own network."""
 BODY: Final = re.compile(r"\blayers?\.\d+\.|embed")
 """Names of the weights that every pretrained body has; poolers and heads may be new."""
 
@@ -59,7 +65,7 @@ def _bundled() -> Path:
 
 
 def load_config(backbone: str, **changes: Any) -> Any:
-    """The backbone's transformers config.
+    """The backbone's transformers config; of a trained `slots` model, that of the body inside it.
 
     Raises:
         UserError: If it cannot be found, or its family is not supported.
@@ -67,9 +73,25 @@ def load_config(backbone: str, **changes: Any) -> Any:
     from transformers import AutoConfig
 
     config = _loading(backbone, AutoConfig.from_pretrained, **changes)
+    if config.model_type == SLOTS:
+        config = config.backbone_config()
+        config.update(changes)
+    if getattr(config, "layer_types", None):  # ModernBERT's, which must be as many as there are layers
+        config.layer_types = config.layer_types[: config.num_hidden_layers]
     if config.model_type not in SUPPORTED:
         raise UserError(f"backbone {backbone}: found family {config.model_type!r}; allowed: {', '.join(SUPPORTED)}")
     return config
+
+
+def manifest_of(backbone: str) -> Manifest | None:
+    """What a trained model says of itself, if the backbone is one and not merely a pretrained body."""
+    if backbone == BUNDLED:
+        return None
+    folder = locate(backbone)
+    try:
+        return Manifest.read(folder)
+    except UserError:
+        return None
 
 
 def load_tokenizer(backbone: str) -> Any:
@@ -99,6 +121,25 @@ def load_network(backbone: str, auto_class: Any, config: Any) -> Any:
             "allowed: weights that fit its config, and no more layers than it has"
         )
     return network
+
+
+def keep_layers(body: PreTrainedModel, kept: Sequence[int]) -> None:
+    """Cut a loaded network down to some of its layers.
+
+    Raises:
+        UserError: If it has no such layer, or its layers are of different kinds (ModernBERT), so that one could not
+            stand in another's place.
+    """
+    from torch import nn
+
+    place, stack = next((name, part) for name, part in body.named_modules() if isinstance(part, nn.ModuleList))
+    if kept[-1] >= len(stack):
+        raise UserError(f"model.layers: found {list(kept)}; allowed: layers 0 to {len(stack) - 1} of this backbone")
+    if len({tuple(layer.state_dict()) for layer in stack}) > 1:
+        raise UserError(f"model.layers: found {list(kept)}; allowed for this backbone: a number, its layers differ")
+    parent, _, name = place.rpartition(".")
+    setattr(body.get_submodule(parent), name, nn.ModuleList(stack[number] for number in kept))
+    body.config.num_hidden_layers = len(kept)
 
 
 @contextlib.contextmanager

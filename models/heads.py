@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers.utils.generic import ModelOutput
 
-from tristance.data.labels import FREE_HOLDERS, SENTIMENTS, STANCES
+from tristance.data.labels import FREE_HOLDERS, HELD, SENTIMENTS, STANCES
 
 MASKED = -100
 """Label that counts for nothing, as in `torch.nn.functional.cross_entropy`."""
@@ -123,6 +123,58 @@ def _masked_cross_entropy(
         return loss.mean()
     weights = weight[gold]
     return (loss * weights).sum() / weights.sum()
+
+
+def distillation_loss(
+    output: StanceOutput,
+    teacher: dict[str, Tensor],
+    allowed: Tensor,
+    *,
+    task_weights: dict[str, float],
+    temperature: float,
+) -> Tensor:
+    """How far a student is from its teacher: the tasks' mean T² KL(teacher ‖ student), weighted and summed.
+
+    Both are softened by the temperature T; T² makes up for the gradients, which shrink by as much (Hinton, Vinyals &
+    Dean, Distilling the Knowledge in a Neural Network, 2015). No label is needed. Who holds a stance counts as far as
+    the teacher believes that one is held, as in the divergence of stance and holder taken together.
+
+    Args:
+        output: Logits of the student.
+        teacher: Probabilities: `teacher_stance` [B, S, 4], `teacher_holder` [B, S, 2 + S], `teacher_sentiment` [B, 3].
+            All are zero at a slot that a sentence lacks.
+        allowed: `stance_allowed` [B, 4], as of `multitask_loss`; the teacher is confined to it, too.
+        task_weights: By task: `stance`, `holder`, `sentiment`.
+        temperature: T, at least 1.
+    """
+    assert output.stance_logits is not None
+    assert output.holder_logits is not None
+    assert output.sentiment_logits is not None
+    real = teacher["teacher_stance"].sum(-1) > 0
+    may = allowed[:, None, :].expand_as(output.stance_logits)[real]
+    logits = output.stance_logits[real]
+    said = teacher["teacher_stance"][real]
+    stance = _divergence(
+        logits.masked_fill(~may, torch.finfo(logits.dtype).min),
+        said.clamp(min=torch.finfo(said.dtype).tiny).masked_fill(~may, 0.0),  # sure of a label that is not allowed
+        temperature,
+    )
+    held = said[:, [STANCES.index(label) for label in HELD]].sum(-1)
+    holder = _divergence(output.holder_logits[real], teacher["teacher_holder"][real], temperature)
+    sentiment = _divergence(output.sentiment_logits, teacher["teacher_sentiment"], temperature)
+    parts = {
+        "stance": stance.mean(),
+        "holder": (holder * held).sum() / held.sum().clamp(min=torch.finfo(held.dtype).tiny),
+        "sentiment": sentiment.mean(),
+    }
+    return temperature**2 * torch.stack([task_weights.get(task, 1.0) * part for task, part in parts.items()]).sum()
+
+
+def _divergence(logits: Tensor, probabilities: Tensor, temperature: float) -> Tensor:
+    """KL(teacher ‖ student) a row `[N]`, from the student's logits and the teacher's probabilities `[N, L]`."""
+    softened = (probabilities.log() / temperature).softmax(-1)
+    student = (logits.float() / temperature).log_softmax(-1)
+    return nn.functional.kl_div(student, softened, reduction="none").sum(-1)
 
 
 def stance_names() -> dict[str, Any]:

@@ -26,11 +26,16 @@ WEIGHTS_FILE = "model.safetensors"
 
 
 def build_network(config: ModelConfig) -> PreTrainedModel:
-    """A network as the config asks for it, with a pretrained backbone and fresh heads.
+    """A network as the config asks for it: a pretrained backbone with fresh heads, or a trained network to go on from.
 
     Raises:
-        UserError: If the backbone cannot be loaded.
+        UserError: If the backbone cannot be loaded, or lacks a layer that is asked for.
     """
+    manifest = backbones.manifest_of(config.backbone)
+    if manifest is not None:
+        verify_checksums(Path(backbones.locate(config.backbone)))
+        if manifest.architecture == "slots" != config.architecture:
+            raise UserError(f"backbone {config.backbone}: a trained slots model; allowed with it: architecture: slots")
     inner = backbones.load_config(config.backbone)
     reach = inner.max_position_embeddings - first_position(inner)
     if config.max_tokens >= reach:  # a slot may stand one behind the last token
@@ -42,7 +47,11 @@ def build_network(config: ModelConfig) -> PreTrainedModel:
     if config.architecture == "pair":
         return pair.from_backbone(config.backbone, layers=config.layers, head_dropout=config.dropout)
     return SlotsModel.from_backbone(
-        config.backbone, layers=config.layers, head_dropout=config.dropout, attention=config.slots.attention
+        config.backbone,
+        layers=config.layers,
+        trained=manifest is not None and manifest.architecture == "slots",
+        head_dropout=config.dropout,
+        attention=config.slots.attention,
     )
 
 

@@ -6,6 +6,7 @@ in an environment without tristance; the heads for holder and sentiment lie besi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -59,11 +60,13 @@ def pair_class(config: Any) -> type[PreTrainedModel]:
 
 
 def from_backbone(
-    backbone: str, *, layers: int | None = None, head_dropout: float = 0.1, **options: Any
+    backbone: str, *, layers: int | Sequence[int] | None = None, head_dropout: float = 0.1, **options: Any
 ) -> PreTrainedModel:
     """A pair network with a pretrained backbone and fresh heads; arguments as `SlotsModel.from_backbone`."""
-    changes = {} if layers is None else {"num_hidden_layers": layers}
+    changes = {"num_hidden_layers": layers} if isinstance(layers, int) else {}
     config = backbones.load_config(backbone, num_labels=len(STANCES), **changes)
     config.update({"head_dropout": head_dropout, "classifier_dropout": head_dropout, **stance_names(), **options})
     network: PreTrainedModel = backbones.load_network(backbone, pair_class(config), config)
+    if layers is not None and not isinstance(layers, int):
+        backbones.keep_layers(network, layers)
     return network

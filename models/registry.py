@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Annotated, Any, Final, Literal, Protocol
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tristance.data.errors import UserError
 from tristance.data.sections import Section
@@ -51,15 +51,26 @@ class ModelConfig(Section):
     """`slots` (one pass for all actors), `pair` (a pass for each), or a baseline: `majority`, `lexicon`, `tfidf`."""
     backbone: str = "bundled"
     """Pretrained body of a network: `bundled` (MiniLM, 22.7 M parameters, checked by sha256), a Hugging Face hub name,
-    or a folder."""
-    layers: int | None = Field(None, ge=1)
-    """Keep only the backbone's first so many layers; null keeps all."""
+    or a folder. The folder of a trained `slots` model (runs/base/13/model) gives its heads too."""
+    layers: Annotated[int, Field(ge=1)] | tuple[int, ...] | None = None
+    """Keep only some of the backbone's layers: the first so many, or those listed, counted from 0; null keeps all."""
     dropout: float = Field(0.1, ge=0, lt=1)
     """Dropout in the heads; the backbone keeps its own."""
     max_tokens: int = Field(160, ge=16, le=8192)
     """Longest sequence in tokens; a longer sentence loses its end."""
     slots: SlotOptions = SlotOptions()
     tfidf: TfidfOptions = TfidfOptions()
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _number_or_list(cls, value: Any) -> Any:
+        """Checked here, since a union of types would be told as one fault for each of them."""
+        listed = value if isinstance(value, list | tuple) else ()
+        if any(type(each) is not int or each < 0 for each in listed) or list(listed) != sorted(set(listed)):
+            raise ValueError("layers counted from 0 in rising order, such as [0, 2, 4]")
+        if not listed and value is not None and (type(value) is not int or value < 1):
+            raise ValueError("a number of layers from 1 on, or a list of them such as [0, 2, 4]")
+        return value
 
     @model_validator(mode="after")
     def _not_contradictory(self) -> ModelConfig:

@@ -7,6 +7,7 @@ depend on who else is asked.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -29,7 +30,7 @@ def first_position(backbone: Any) -> int:
 class SlotsConfig(PretrainedConfig):
     """Config of `SlotsModel`: the backbone's config and the options of the slots."""
 
-    model_type = "tristance-slots"
+    model_type = backbones.SLOTS
 
     def __init__(
         self,
@@ -70,18 +71,29 @@ class SlotsModel(PreTrainedModel):
         self.post_init()  # type: ignore[no-untyped-call]
 
     @classmethod
-    def from_backbone(cls, backbone: str, *, layers: int | None = None, **options: Any) -> SlotsModel:
-        """A network with a pretrained backbone and fresh heads.
+    def from_backbone(
+        cls, backbone: str, *, layers: int | Sequence[int] | None = None, trained: bool = False, **options: Any
+    ) -> SlotsModel:
+        """A network with a pretrained backbone and fresh heads, or with all that a trained network has learnt.
 
         Args:
             backbone: `bundled`, a hub name or a folder.
-            layers: Keep only the first so many layers.
+            layers: Keep only the first so many layers, or those listed.
+            trained: Whether the backbone is a trained network of this kind: its heads and marker come along.
             options: Fields of `SlotsConfig`.
         """
-        changes = {} if layers is None else {"num_hidden_layers": layers}
-        inner = backbones.load_config(backbone, **changes)
+        inner = backbones.load_config(backbone, **({"num_hidden_layers": layers} if isinstance(layers, int) else {}))
         described = {key: value for key, value in inner.to_dict().items() if key != "_name_or_path"}
-        model = cls(SlotsConfig(backbone=described, **options))
+        config = SlotsConfig(backbone=described, **options)
+        model = backbones.load_network(backbone, cls, config) if trained else cls._fresh(backbone, inner, config)
+        if layers is not None and not isinstance(layers, int):
+            backbones.keep_layers(model.backbone, layers)
+            model.config.backbone["num_hidden_layers"] = len(layers)
+        return model
+
+    @classmethod
+    def _fresh(cls, backbone: str, inner: Any, config: SlotsConfig) -> SlotsModel:
+        model = cls(config)
         pretrained = backbones.load_network(backbone, AutoModel, inner)
         state = {name: value for name, value in pretrained.state_dict().items() if not name.startswith("pooler.")}
         model.backbone.load_state_dict(state)

@@ -54,6 +54,7 @@ def write_card(run: Run, config: Config, content: Mapping[str, Any]) -> None:
         f"## Training\n\nArchitecture `{config.model.architecture}`{_backbone(config)}; seed {run.seed}; "
         f"{provenance['seconds'].get('train', 0):.0f} s of training on {provenance['hardware']['processor']}; "
         f"commit `{provenance['commit']}`.\n\n{_data(provenance['data'])}",
+        _models(provenance.get("models", {})),
         *_licences(config),
     ]
     with writing(run.model / "README.md") as stream:
@@ -113,6 +114,12 @@ def _backbone(config: Config) -> str:
     if config.model.architecture in BASELINES:
         return ""
     return f" on `{BUNDLED_SOURCE if config.model.backbone == BUNDLED else config.model.backbone}`"
+
+
+def _models(digests: Mapping[str, str]) -> str:
+    """The trained models that this one was made from."""
+    listed = "\n".join(f"- `{folder}` (SHA-256 of its checksums: `{digest}`)" for folder, digest in digests.items())
+    return f"It draws on trained models, as teachers or as backbone:\n\n{listed}" if listed else ""
 
 
 def _licences(config: Config) -> Iterator[str]:

@@ -38,6 +38,18 @@ class LossWeights(Section):
     """Weight of the sentiment loss."""
 
 
+class TeacherConfig(Section):
+    """Trained models whose probabilities are learnt beside the labels: Hinton, Vinyals & Dean, 2015."""
+
+    models: tuple[str, ...] = ()
+    """Runs (runs/base/13), experiments (runs/base: all its seeds), model folders, or patterns of them; of several the
+    mean counts. Each reads the training sentences once, before training. Empty: no teacher."""
+    weight: float = Field(0.5, ge=0, le=1)
+    """Share of the teachers in the loss; what is left is the labels'."""
+    temperature: float = Field(2.0, ge=1)
+    """Divisor of the logits of teacher and student: the higher, the more the less likely answers count."""
+
+
 class TrainConfig(Section):
     """How a network is trained; the baselines need none of it."""
 
@@ -68,6 +80,7 @@ class TrainConfig(Section):
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced` weighs each stance by the inverse of its frequency in the training split."""
     loss_weights: LossWeights = LossWeights()
+    teacher: TeacherConfig = TeacherConfig()
     early_stopping: int | None = Field(None, ge=1)
     """Stop after so many epochs without a better primary metric on validation; null never stops early."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
@@ -144,6 +157,16 @@ class Config(Section):
                 place = ("stages", number, "train")
                 details = [{**item, "loc": (*place, *item["loc"])} for item in error.errors()]
                 raise ValidationError.from_exception_data("Config", cast("list[InitErrorDetails]", details)) from error
+        return self
+
+    @model_validator(mode="after")
+    def _teachers_have_a_student(self) -> Config:
+        taught = [stage for stage in self.stages if self.training(stage).teacher.models]
+        if taught and self.model.architecture in BASELINES:
+            raise ValueError(
+                f"train.teacher.models needs architecture: slots or pair, found {self.model.architecture}, which "
+                "learns from labels alone"
+            )
         return self
 
     def training(self, stage: StageConfig) -> TrainConfig:

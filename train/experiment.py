@@ -28,6 +28,7 @@ from tristance.models.classifier import StanceClassifier
 from tristance.models.encoding import record_item, rows_by_slots
 from tristance.models.manifest import Manifest
 from tristance.models.networks import NetworkScorer, build_encoding, build_network, save_network, use_all_cores
+from tristance.models.predictions import Scores
 from tristance.models.registry import BASELINES, NETWORKS, Scorer
 from tristance.models.scope import languages_of
 from tristance.train import features, processes, tracking, trainer
@@ -43,6 +44,7 @@ from tristance.train.evaluation.predictions import write_predictions
 from tristance.train.progress import TrainingProgress
 from tristance.train.protocols import Part, parts
 from tristance.train.runs import FORMAT, Run, judged_split, locked, write_json
+from tristance.train.teachers import Teachers, find_teachers, origins, read_scores, teach, write_scores
 
 EVALUATED: Final = ("validation", "test")
 QUICK_LOOK: Final = {"resamples": 0, "slices": ()}
@@ -81,6 +83,9 @@ class Setting:
     baselines: dict[str, StanceClassifier] = field(default_factory=dict)
     """Filled by the first run that is evaluated."""
     watch: Watch | None = None
+    teachers: Teachers = field(default_factory=dict)
+    models: Mapping[str, str] = field(default_factory=dict)
+    """Hash of each trained model that the experiment draws on."""
 
     def final(self) -> Corpus:
         """The source that the experiment is judged by: the first of its last stage."""
@@ -138,6 +143,7 @@ def prepare(config: Config, console: Console) -> Setting:
             console.print(f"warning: and {len(corpus.warnings) - 3} more of source {corpus.name}", highlight=False)
     judged = corpora[config.stages[-1].sources[0]]
     _refuse_leaks(judged, [corpus for corpus in corpora.values() if corpus is not judged], config.data.check, console)
+    teachers = find_teachers(config, actors, corpora)
     if config.model.architecture in NETWORKS:
         load_config(config.model.backbone)
     for tracker in config.tracking:
@@ -147,7 +153,8 @@ def prepare(config: Config, console: Console) -> Setting:
         for split in ("train", "validation"):
             found = [record for name in stage.sources for record in corpora[name].splits[split]]
             features.require_learnable(found, f"{split} (stage {stage.name})")
-    return Setting(config, actors, corpora, console)
+    models = origins(config, teachers, judged, console)
+    return Setting(config, actors, corpora, console, teachers=teachers, models=models)
 
 
 def _refuse_leaks(judged: Corpus, others: Sequence[Corpus], checked: str, console: Console) -> None:
@@ -170,7 +177,7 @@ def run_seed(setting: Setting, run: Run, seed: int, *, again: bool = False) -> N
         if processes.is_first():
             fingerprints = {name: corpus.fingerprint() for name, corpus in setting.corpora.items()}
             fingerprints["actors"] = {"all": actors_fingerprint(setting.actors)}
-            run.begin(config, fingerprints, again=again)
+            run.begin(config, fingerprints, setting.models, again=again)
         if processes.from_first(run.finished):
             setting.console.print(f"{run.folder}: finished before (--again trains it anew)", highlight=False)
             return
@@ -251,7 +258,9 @@ def _train_stage(
     stage_trainer = trainer.StanceTrainer(
         model=network,
         args=arguments,
-        train_dataset=features.training_set(records, allowed, setting.actors, encoding),
+        train_dataset=features.training_set(
+            records, allowed, setting.actors, encoding, _taught(setting, run, stage, records)
+        ),
         eval_dataset=list(judged.splits["validation"]),
         data_collator=features.Collator(encoding),
         callbacks=trainer.callbacks(
@@ -269,6 +278,28 @@ def _train_stage(
     checkpoint = processes.from_first(trainer.last_checkpoint(folder) if processes.is_first() else None)
     stage_trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     network.requires_grad_(True)
+
+
+def _taught(setting: Setting, run: Run, stage: StageConfig, records: Sequence[Record]) -> Scores | None:
+    """What the stage's teachers say of its training sentences; None without teachers.
+
+    Always read from a file beside the checkpoints, so that an interruption changes nothing.
+    """
+    config = setting.config
+    folders, training = setting.teachers[stage.name], config.training(stage)
+    file = run.stage(config.stages.index(stage), stage.name) / "teacher.npz"
+    if folders and processes.is_first() and not file.exists():
+        with _timed(run, "teachers"):
+            scores = teach(
+                folders,
+                records,
+                batch_size=training.eval_batch_size,
+                device=training.device,
+                console=setting.console,
+            )
+        write_scores(file, scores)
+    processes.wait()
+    return read_scores(file) if folders else None
 
 
 def validate(

@@ -119,24 +119,26 @@ class Run:
         """The content of provenance.json."""
         return read_json(self.provenance_file, "the provenance of a run")
 
-    def begin(self, config: Config, fingerprints: Mapping[str, Any], *, again: bool) -> None:
+    def begin(self, config: Config, fingerprints: Mapping[str, Any], models: Mapping[str, str], *, again: bool) -> None:
         """Make the folder, or make sure that what it holds is this very run.
 
         Args:
             config: The experiment.
             fingerprints: Rows and hash of every split of every source.
+            models: Hash of every trained model that it draws on.
             again: Throw away what is there.
 
         Raises:
-            UserError: If the folder holds another config or other data.
+            UserError: If the folder holds another config, other data or other models.
         """
         if again:
             shutil.rmtree(self.folder, ignore_errors=True)
         content = config.resolved() | {"seeds": [int(self.seed)]}
         if self.config_file.exists() and self._holds_work():
-            self._refuse_other(content, fingerprints)
+            self._refuse_other(content, fingerprints, models)
             return
-        write_json(self.provenance_file, {"data": fingerprints, **environment(), "seconds": {}})
+        inputs = {"data": fingerprints, "models": models}
+        write_json(self.provenance_file, {**inputs, **environment(), "seconds": {}})
         with writing(self.config_file) as stream:
             yaml.safe_dump(content, stream, sort_keys=False, allow_unicode=True)
 
@@ -144,10 +146,17 @@ class Run:
         """Whether anything would be lost: a run that failed before its first checkpoint holds nothing."""
         return self.finished or self.model.exists() or any(self.folder.glob("stages/*/*"))
 
-    def _refuse_other(self, content: Mapping[str, Any], fingerprints: Mapping[str, Any]) -> None:
+    def _refuse_other(
+        self, content: Mapping[str, Any], fingerprints: Mapping[str, Any], models: Mapping[str, str]
+    ) -> None:
         mine = {key: value for key, value in content.items() if key not in NOT_THE_EXPERIMENT}
         theirs = {key: value for key, value in self.config().items() if key not in NOT_THE_EXPERIMENT}
-        differs = difference(theirs, mine) | difference(self.provenance()["data"], dict(fingerprints))
+        before = self.provenance()
+        differs = (
+            difference(theirs, mine)
+            | difference(before["data"], fingerprints)
+            | difference({"models": before.get("models", {})}, {"models": models})
+        )
         if differs:
             said = "; ".join(
                 f"{key}: {shorten(old)} there, {shorten(new)} now" for key, (old, new) in list(differs.items())[:4]

@@ -15,9 +15,9 @@ from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, Traine
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from tristance.data.errors import UserError
-from tristance.models.heads import multitask_loss
+from tristance.models.heads import distillation_loss, multitask_loss
 from tristance.train.config import TrainConfig
-from tristance.train.features import LABELS
+from tristance.train.features import LABELS, SOFT_LABELS
 
 LAYER = re.compile(r"\blayers?\.(\d+)\.")
 HEADS = ("stance.", "extra.", "classifier.", "marker")
@@ -55,6 +55,7 @@ class StanceTrainer(Trainer):
         num_items_in_batch: Any = None,  # noqa: ARG002
     ) -> Any:
         labels = {name: inputs.pop(name) for name in LABELS}
+        teacher = {name: inputs.pop(name) for name in SOFT_LABELS if name in inputs}
         output = model(**inputs)
         weights = None if self.class_weights is None else self.class_weights.to(output.stance_logits.device)
         loss = multitask_loss(
@@ -64,6 +65,13 @@ class StanceTrainer(Trainer):
             class_weights=weights,
             label_smoothing=self.training.label_smoothing,
         )
+        if teacher:
+            share, temperature = self.training.teacher.weight, self.training.teacher.temperature
+            tasks = self.training.loss_weights.model_dump()
+            soft = distillation_loss(
+                output, teacher, labels["stance_allowed"], task_weights=tasks, temperature=temperature
+            )
+            loss = (1 - share) * loss + share * soft
         if not torch.isfinite(loss):
             raise UserError(
                 f"the loss became {loss.item()} at step {self.state.global_step}; allowed: a finite number "

@@ -12,6 +12,7 @@ import torch
 
 from tests.conftest import FAMILIES, make_backbone
 from tristance.data.actors import Actor, Actors
+from tristance.data.errors import UserError
 from tristance.models import backbone as backbones
 from tristance.models.encoding import actor_item
 from tristance.models.heads import MASKED, multitask_loss
@@ -154,6 +155,47 @@ def test_a_target_blind_network_gives_all_actors_one_answer(backbone_of):
 def test_fewer_layers(backbone_of):
     network = build_network(ModelConfig(backbone=backbone_of("bert"), layers=1))
     assert {name.split(".")[3] for name in network.state_dict() if ".layer." in name} == {"0"}
+
+
+@pytest.mark.parametrize("architecture", ["slots", "pair"])
+@pytest.mark.parametrize("family", ["bert", "deberta-v2"])
+def test_layers_that_are_listed(architecture, family, backbone_of, tmp_path):
+    config = ModelConfig(architecture=architecture, backbone=backbone_of(family), layers=(1,))
+    network, whole = build_network(config), build_network(config.model_copy(update={"layers": None}))
+    kept = {name: value for name, value in network.state_dict().items() if ".layer.0." in name}
+    assert kept
+    assert not any(".layer.1." in name for name in network.state_dict())
+    for name, value in kept.items():
+        assert torch.equal(value, whole.state_dict()[name.replace(".layer.0.", ".layer.1.")]), name
+    tokenizer = backbones.load_tokenizer(config.backbone)
+    case = (config, network, tokenizer, build_encoding(config, tokenizer))
+    save_network(tmp_path, network, tokenizer, Manifest(architecture, ACTORS.as_list(), config.encoding_options()))
+    again = load_network_scorer(tmp_path, Manifest.read(tmp_path), "cpu")
+    same(scores_of(case), again.score([actor_item(text, ACTORS) for text in TEXTS]), 0)
+
+
+def test_layers_of_different_kinds_cannot_stand_in_for_each_other(backbone_of):
+    with pytest.raises(UserError, match=r"model\.layers: found \[1\]; allowed for this backbone: a number"):
+        build_network(ModelConfig(backbone=backbone_of("modernbert"), layers=(1,)))
+    network = build_network(ModelConfig(backbone=backbone_of("modernbert"), layers=1))
+    assert not any(".layers.1." in name for name in network.state_dict())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_trained_network_is_a_backbone_with_heads(family, backbone_of, tmp_path):
+    config = ModelConfig(backbone=backbone_of(family))
+    network, tokenizer = build_network(config), backbones.load_tokenizer(config.backbone)
+    save_network(tmp_path, network, tokenizer, Manifest("slots", ACTORS.as_list(), config.encoding_options()))
+    changed = ModelConfig.model_validate(
+        {"backbone": str(tmp_path), "layers": 1, "dropout": 0.3, "slots": {"attention": "isolated"}}
+    )
+    student = build_network(changed)
+    taught = network.state_dict()
+    for name, value in student.state_dict().items():
+        assert torch.equal(value, taught[name]), name
+    assert {"marker", "stance.1.weight", "extra.holder.query.weight"} <= set(student.state_dict())
+    assert student.config.head_dropout == 0.3
+    assert len(student.state_dict()) < len(taught)
 
 
 def test_the_pair_model_loads_in_the_stock_pipeline_without_tristance(tmp_path, backbone_of):

@@ -203,7 +203,7 @@ def test_all_errors_are_told_at_once_each_with_its_own_file(config):
     with pytest.raises(UserError) as caught:
         load_config(child, ["train.warmup=2"])
     assert str(caught.value).splitlines() == [
-        f"{child}: model.layers: found 0; allowed: greater than or equal to 1",
+        f"{child}: model.layers: found 0; allowed: a number of layers from 1 on, or a list of them such as [0, 2, 4]",
         f"{parent}: train.epochs: found 0; allowed: greater than 0",
         "command line: train.warmup: found 2; allowed: less than 1",
         f"{child}: seed: unknown key; did you mean seeds?",
