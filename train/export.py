@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from tristance.data.errors import UserError
+from tristance.data.errors import UserError, first_line
 from tristance.data.formats import load
 from tristance.data.labels import HELD, STANCES
 from tristance.data.records import Record
@@ -99,7 +99,11 @@ def export_model(
 
         def gate(file: Path) -> Gate:
             exported = OnnxScorer(file, scorer.encoding, manifest.stance_labels)
-            return compare(records, reference, StanceClassifier(exported, manifest).score_records(records), manifest)
+            try:
+                scores = StanceClassifier(exported, manifest).score_records(records)
+            except Exception as error:  # onnxruntime's errors share no class
+                raise UserError(f"{folder}: onnxruntime cannot run the export: {first_line(error)}") from error
+            return compare(records, reference, scores, manifest)
 
         write_onnx(scorer.network, scorer.encoding, files["fp32"])
         gates["fp32"] = gate(files["fp32"])

@@ -78,8 +78,11 @@ def test_int8_is_another_file_and_nearly_the_same_answers(exported):
     assert set(report["int8"]["F_avg"]) == {"west", "russia", "north_korea"}
 
 
-@pytest.mark.parametrize("family", ["roberta", "electra", "modernbert"])
-@pytest.mark.parametrize("architecture", ["slots", "pair"])
+@pytest.mark.parametrize(
+    ("architecture", "family"),
+    # onnxruntime 1.32 cannot run the rotary embedding of ModernBERT as `pair`: the gate says so
+    [("slots", "roberta"), ("slots", "electra"), ("slots", "modernbert"), ("pair", "bert"), ("pair", "roberta")],
+)
 def test_other_backbones_are_exported_too(architecture, family, tmp_path):
     import torch
 
