@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
+
+from tristance.train import export
 
 SWEEPS = Path(__file__).parent.parent / "configs" / "sweeps"
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -30,14 +33,17 @@ def stand_ins(trained, small_corpus, tmp_path, cli):
         "runs/base/13": trained.run.folder,
         "data/corpus/test.jsonl": small_corpus.test,
         "news.txt": tmp_path / "news.txt",
-        "news.jsonl": tmp_path / "news.jsonl",
+        "news.jsonl": tmp_path / "llm.jsonl",
+        "article.txt": tmp_path / "news.txt",
+        "sheet.csv": tmp_path / "sheet.csv",
+        "300": 3,
         "llm.jsonl": tmp_path / "llm.jsonl",
         "runs/llm/0": tmp_path / "runs" / "llm" / "0",
     }
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_the_readme(command, stand_ins, cli, overrides, trained, tmp_path):
+def test_a_command_of_the_readme(command, stand_ins, cli, overrides, trained, tmp_path, monkeypatch):
     words = shlex.split(command, comments=True)[1:]
     if words[0] == "compare":  # whatever the experiments are called, a finished one stands for each
         arguments = ["compare", trained.run.folder.parent]
@@ -50,6 +56,11 @@ def test_a_command_of_the_readme(command, stand_ins, cli, overrides, trained, tm
             "{name: short, config: tfidf, search: grid, space: {model.tfidf.C: [0.1, 1]}, winner_seeds: [1]}"
         )
         arguments = ["sweep", short, *overrides]
+    elif words[0] == "export":  # of a copy, since others share the run; random weights hardly know one label from another
+        shutil.copytree(trained.run.folder, tmp_path / "13")
+        monkeypatch.setattr(export, "AGREEMENT", 0.5)
+        monkeypatch.setattr(export, "LOSS", 1.0)
+        arguments = ["export", tmp_path / "13", *words[2:]]
     elif words[:2] == ["data", "fetch"]:
         arguments = [*words, "--from", Path(__file__).parent / "fixtures" / words[2], "--into", tmp_path / "external"]
     else:

@@ -11,9 +11,10 @@ import pytest
 from tristance.data.errors import UserError
 from tristance.data.records import Record
 from tristance.models import StanceClassifier
-from tristance.models.caution import Tally
+from tristance.models.answers import predict_records
+from tristance.models.caution import Marks
 from tristance.models.manifest import Manifest, update
-from tristance.models.prediction_files import predict_records, predict_stream
+from tristance.models.prediction_files import predict_stream
 
 GERMAN = "Der Kreml warf dem Westen vor, die Ukraine zu einem Stellvertreterkrieg zu drängen."
 ENGLISH = "Lavrov told the West that its era of domination was over."
@@ -92,11 +93,11 @@ def test_a_stream_counts_what_stands(classifier, tmp_path):
     records = [Record(str(number), text) for number, text in enumerate([ENGLISH, GERMAN, GERMAN, "12 %"])]
     cautious = classifier.cautious(min_confidence={"west": 1.0})
     counts = predict_stream(cautious, records, tmp_path / "out.jsonl")
-    assert counts.tally.said(abstaining=True) == [
+    assert counts.marks.said(counts.rows, abstaining=True) == [
         "out of scope: 3 of 4: language: de (2), no sentence: no word (1)",
         "coverage: west 0.0%, russia 100.0%, north_korea 100.0%",
     ]
-    assert Tally().said(abstaining=True) == []
+    assert Marks().said(0, abstaining=True) == []
 
 
 @pytest.mark.parametrize(
