@@ -56,7 +56,9 @@ def test_a_command_of_the_readme(command, stand_ins, cli, overrides, trained, tm
             "{name: short, config: tfidf, search: grid, space: {model.tfidf.C: [0.1, 1]}, winner_seeds: [1]}"
         )
         arguments = ["sweep", short, *overrides]
-    elif words[0] == "export":  # of a copy, since others share the run; random weights hardly know one label from another
+    elif (
+        words[0] == "export"
+    ):  # of a copy, since others share the run; random weights hardly know one label from another
         shutil.copytree(trained.run.folder, tmp_path / "13")
         monkeypatch.setattr(export, "AGREEMENT", 0.5)
         monkeypatch.setattr(export, "LOSS", 1.0)

@@ -15,8 +15,10 @@ class Position:
 
     @property
     def bytes(self) -> int:
-        """Of all files up to now."""
-        return self._before + (self._tell() if self._tell else 0)
+        """Of all files up to now; a pipe has no places, and counts for nothing."""
+        with contextlib.suppress(OSError):
+            return self._before + (self._tell() if self._tell else 0)
+        return self._before
 
     @contextlib.contextmanager
     def within(self, tell: Callable[[], int]) -> Iterator[None]:

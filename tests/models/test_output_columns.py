@@ -28,7 +28,7 @@ ROWS = [
         "sentiment": "positive",
     },
     {"id": "b", "text": 'Nothing, "really", happened.', "tags": ["x", "y"]},
-    {"id": "c", "text": "Ким ударил 🚀 по Западу.", "sentiment": 0.3},
+    {"id": "c", "text": "Kim’s 🚀 struck at the West.", "sentiment": 0.3},
 ]
 ACTORS = ("west", "russia", "north_korea")
 
@@ -78,7 +78,7 @@ def test_the_schema_is_what_the_documentation_says():
             for label in ("author", "other", "west", "mars")
         ),
         *((f"probabilities.sentiment.{label}", "float") for label in ("negative", "neutral", "positive")),
-        ("fields", "string"),
+        *((name, "string") for name in ("out_of_scope", "abstained", "fields")),
     ]
     assert output_columns(("west",), source_file=True).names[0] == "source_file"
 

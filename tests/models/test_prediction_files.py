@@ -202,14 +202,12 @@ def test_more_rows_than_a_window_stay_in_order(classifier, monkeypatch, tmp_path
             held.append(number)
             yield Record(str(number), f"{TEXTS[number % 4]} {'And so on. ' * (7 - number)}".strip())
 
-    original = StanceClassifier.score_records
+    original = StanceClassifier.score_items
     sizes = []
     monkeypatch.setattr(
         StanceClassifier,
-        "score_records",
-        lambda self, records, **options: (sizes.append((len(records), len(held))), original(self, records, **options))[
-            1
-        ],
+        "score_items",
+        lambda self, items, **options: (sizes.append((len(items), len(held))), original(self, items, **options))[1],
     )
     assert predict_stream(classifier, rows(), tmp_path / "out.jsonl").predicted == 8
     assert [row["id"] for row in rows_of(tmp_path / "out.jsonl")] == [str(number) for number in range(8)]
@@ -367,7 +365,7 @@ def test_every_bad_line_is_told_and_no_other_is_lost(cli, lexicon_model, tmp_pat
     file, out = tmp_path / "in.txt", tmp_path / "out.jsonl"
     bad = [b"", b"words" * 200_000, b"N\0l.", b"Orb\xe1n."]
     file.write_bytes(b"\n".join([*bad, *(text.encode() for text in good)]))
-    done = cli("predict", lexicon_model, file, "-o", out)
+    done = cli("predict", lexicon_model, file, "-o", out, "--any-language")
     assert (done.code, done.err) == (0, f"3 predicted -> {out}; 3 rejected -> {out}.rejects.jsonl\n")
     assert [(row["id"], row["text"]) for row in rows_of(out)] == list(zip("567", good, strict=True))
     assert [(row["line"], row["found"]) for row in rows_of(tmp_path / "out.jsonl.rejects.jsonl")] == [
