@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tristance.data.actors import Actors
 from tristance.data.articles import Document, make_document, sentence_spans
@@ -16,6 +16,9 @@ from tristance.models.rollup import RollUp, Tally, roll_up, tally
 
 if TYPE_CHECKING:
     from tristance.models.classifier import StanceClassifier
+
+PIECE: Final = 64
+"""Sentences after which somebody who asked is told how far the reading is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,7 @@ def read_article(
     language: str = "en",
     batch_size: int = 32,
     progress: bool = False,
+    told: Callable[[int, int], None] | None = None,
 ) -> Article:
     """Read an article.
 
@@ -126,6 +130,8 @@ def read_article(
         language: Of the sentence splitter; see `sentence_spans`.
         batch_size: Sentences a step.
         progress: Show a progress bar.
+        told: Called with the number of sentences read and that of all, before the first and after every `PIECE`; what
+            it raises ends the reading.
 
     Raises:
         UserError: If there is no sentence in it, no article in the page, or the model knows no actors.
@@ -133,9 +139,12 @@ def read_article(
     document = text if isinstance(text, Document) else make_document(text, html=html)
     spans = sentence_spans(document.text, language)
     texts = [document.text[span.start : span.end] for span in spans]
-    predictions = classifier.predict(
-        [" ".join(each.split()) for each in texts], batch_size=batch_size, progress=progress
-    )
+    lines, predictions = [" ".join(each.split()) for each in texts], list[Prediction]()
+    size = PIECE if told else max(1, len(lines))
+    for start in range(0, len(lines), size):
+        if told:
+            told(start, len(lines))
+        predictions += classifier.predict(lines[start : start + size], batch_size=batch_size, progress=progress)
     sentences = tuple(
         Sentence(each, span.start, span.end, span.paragraph, prediction)
         for each, span, prediction in zip(texts, spans, predictions, strict=True)

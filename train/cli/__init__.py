@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "estimate": "estimation:estimate",
     "read": "reading:read",
     "explain": "trust:explain",
+    "demo": "demo:demo",
     "calibrate": "trust:calibrate",
     "config": "configs:config",
     "data": "corpora:data",
