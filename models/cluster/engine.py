@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -29,7 +30,8 @@ from tristance.models.output_columns import OutputColumns
 from tristance.models.shards import Tally
 
 TRIES: Final = 5
-"""How often a piece is begun. Ray does so without end: right where machines go, wrong where a piece kills its worker."""
+"""How often a piece is begun. Ray would go on for ever: right where a machine goes, wrong
+where a piece kills its worker."""
 ROOM: Final = 256 << 20
 """Bytes of a local Ray's object store, beside the model."""
 
@@ -225,7 +227,8 @@ def _connected(address: str | None, workers: int | None, model_bytes: int) -> It
         options |= {"num_cpus": max(cores(), workers or 1), "include_dashboard": False}
         options["object_store_memory"] = ROOM + 2 * model_bytes
     try:
-        ray.init(place, **options)
+        with _hushed():
+            ray.init(place, **options)
     except Exception as error:  # Ray says it in many ways
         raise UserError(
             f"--address {place}: {first_line(error)}; allowed: auto on a machine of the cluster, HOST:6379, "
@@ -235,6 +238,20 @@ def _connected(address: str | None, workers: int | None, model_bytes: int) -> It
         yield
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Nothing on standard error, not even from Ray's own C++, which tells there that it was asked to be quiet."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 @contextlib.contextmanager
@@ -265,6 +282,6 @@ def _cause(error: BaseException, folder: Folder) -> Exception:
             return UserError(str(each))
         if isinstance(each, OSError) and each.errno is not None:
             return UserError(
-                f"{folder.place}: {os.strerror(each.errno).lower()}; allowed: a place with room, that every worker can write"
+                f"{folder.place}: {os.strerror(each.errno).lower()}; allowed: a place with room, that all may write"
             )
     return RuntimeError(f"a worker failed: {error}")

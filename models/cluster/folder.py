@@ -163,6 +163,8 @@ def open_folder(output: str, identity: Mapping[str, Any], *, restart: bool = Fal
         return folder
     if system.get_file_info(fs.FileSelector(folder._path(), allow_not_found=True)):
         raise UserError(f"{folder.place}: found files of somebody else; allowed: a folder for this output alone")
+    if system.type_name in ("local", "hdfs"):  # stores of objects have no folders
+        system.create_dir(folder._path(WORK))
     with folder.writing(STATE) as stream:
         stream.write(json.dumps(identity, indent=1).encode())
     return folder
