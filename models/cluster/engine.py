@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -273,15 +274,13 @@ def _quiet() -> Iterator[None]:
 
 
 def _cause(error: BaseException, folder: Folder) -> Exception:
-    """What is to be said of a failure on another machine: the worker's own words, if it had any."""
-    chain: list[Any] = [error]
-    while (inner := getattr(chain[-1], "cause", None) or chain[-1].__cause__) and inner not in chain:
-        chain.append(inner)
-    for each in reversed(chain):
-        if isinstance(each, UserError):
-            return UserError(str(each))
-        if isinstance(each, OSError) and each.errno is not None:
-            return UserError(
-                f"{folder.place}: {os.strerror(each.errno).lower()}; allowed: a place with room, that all may write"
-            )
-    return RuntimeError(f"a worker failed: {error}")
+    """What is to be said of a failure on another machine: of that only the words come back, below Ray's own."""
+    words = str(error)
+    if said := re.findall(r"tristance\.data\.errors\.UserError: (.+)", words):
+        return UserError(said[-1])
+    if said := re.findall(r"ModuleNotFoundError: No module named '(\w+)", words):
+        return UserError(f"a worker lacks {said[-1]}; allowed: the same packages on every machine of the cluster")
+    if said := re.findall(r"Error: \[Errno (\d+)\]", words):
+        fault = os.strerror(int(said[-1])).lower()
+        return UserError(f"{folder.place}: {fault}; allowed: a place with room, that every worker may write")
+    return RuntimeError(f"a worker failed: {words}")
