@@ -173,7 +173,7 @@ def run_pieces(
         )
         try:
             yield from answered.iter_rows()
-        except ray.exceptions.RayError as error:
+        except Exception as error:  # Ray raises what a worker raised under many names
             raise _cause(error, job.folder) from error
 
 

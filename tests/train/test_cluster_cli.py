@@ -1,4 +1,4 @@
-"""`tristance predict --engine ray`: mistakes are told before Ray starts; a local Ray gives the local engine's output."""
+"""`tristance predict --engine ray`: mistakes are told before Ray starts, and the output is the local engine's."""
 
 from __future__ import annotations
 
