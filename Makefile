@@ -18,11 +18,11 @@ train: setup
 test: setup
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
-# the trackers and the web page's server come only here: with them the environment takes twice as long to make
+# the trackers, the web page's server and Ray come only here: with them the environment takes twice as long to make
 test-slow: setup
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,tracking]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,ray,tracking]'
 	$(BIN)/python -m pytest -q -m slow
-	$(BIN)/python -m pytest -q tests/train/test_tracking.py tests/train/test_demo.py
+	$(BIN)/python -m pytest -q tests/train/test_tracking.py tests/train/test_demo.py tests/train/test_cluster_cli.py
 
 check: setup
 	$(BIN)/ruff check .

@@ -71,6 +71,7 @@ def answer_table(
     *,
     columns: Mapping[str, str] | None = None,
     file: str = "",
+    first: int = 1,
     batch_size: int = 32,
 ) -> tuple[pa.Table, Answers]:
     """`answer` for a table of raw rows, as an engine that keeps its data in Arrow has them.
@@ -80,14 +81,15 @@ def answer_table(
         table: At least a column `text`.
         output: The columns of the table that comes out; its schema is `output.schema`.
         columns: Record field to column, as `read` takes them.
-        file: Where the rows come from, for faults; rows are numbered from 1.
+        file: Where the rows come from, for faults and `source_file`.
+        first: Number of the table's first row in that file.
         batch_size: Sentences a step.
 
     Returns:
         The answers as a table with a row for each that could be read; and all that is to be told of them.
     """
     parsed = parse_rows(
-        batch_rows(table, file, 1),
+        batch_rows(table, file, first),
         file,
         actors=classifier.actors,
         kind="parquet",

@@ -133,7 +133,7 @@ def _prepare(folder: Path, identity: Mapping[str, Any] | None, restart: bool) ->
     inside = [each for each in folder.iterdir() if each.name != LOCK_FILE]
     if path.exists() and not restart and identity is not None:
         found = json.loads(path.read_text(encoding="utf-8"))
-        if differing := _differences(found, json.loads(json.dumps(identity))):
+        if differing := differences(found, json.loads(json.dumps(identity))):
             raise UserError(
                 f"{folder}: holds {len(Shards(folder))} finished shards of another run: {differing}; allowed: the same "
                 "command as then, or --restart to throw them away"
@@ -148,7 +148,7 @@ def _prepare(folder: Path, identity: Mapping[str, Any] | None, restart: bool) ->
             json.dump(identity, stream, indent=1)
 
 
-def _differences(then: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> str:
+def differences(then: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> str:
     """What differs between two states, in words."""
     said = []
     for key in dict.fromkeys([*then, *now]):
@@ -156,7 +156,7 @@ def _differences(then: Mapping[str, Any], now: Mapping[str, Any], prefix: str = 
         if one == other:
             continue
         if isinstance(one, Mapping) and isinstance(other, Mapping):
-            said.append(_differences(one, other, f"{prefix}{key} "))
+            said.append(differences(one, other, f"{prefix}{key} "))
         else:
             said.append(f"{prefix}{key} was {shorten(one)}, is {shorten(other)}")
     return ", ".join(said)

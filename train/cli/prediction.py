@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from tristance.train.cli import column_option
+from tristance.train.cli.clusters import cluster_options, plan_cluster, predict_on_cluster, require_engine
 from tristance.train.cli.trust import caution_options, tell_thresholds
 
 
@@ -54,6 +56,7 @@ def _names(_context: click.Context, _parameter: click.Parameter, value: str | No
 @click.option("--precision", default="fp32", show_default=True, help="fp32, or int8 (after tristance export --int8).")
 @click.option("--any-language", is_flag=True, help="Judge every row, in whatever language, sentence or not.")
 @caution_options
+@cluster_options
 def predict(
     model: str,
     files: tuple[str, ...],
@@ -72,6 +75,9 @@ def predict(
     any_language: bool,
     min_confidence: dict[str, float] | float | None,
     max_error: float | None,
+    engine: str,
+    workers: int | None,
+    address: str | None,
 ) -> None:
     """Label every sentence of FILES with MODEL.
 
@@ -91,10 +97,14 @@ def predict(
     reason. With --max-error or --min-confidence the actors whose stance is not sure enough are listed under
     `abstained`, and the share that stands (coverage) is told at the end.
 
+    With --engine ray many processes or machines share the work: FILES are .parquet files or folders of them, OUTPUT is
+    a new folder of Parquet files, and either may be a URI (s3://bucket/folder); docs/scale.md says more.
+
     \b
       tristance predict runs/base/13/model news.txt -o news.jsonl
       tristance predict runs/base/13/model news.txt -o news.jsonl --max-error 0.05
       tristance predict runs/base/13/model archive/ more.csv.gz -o all.parquet --columns id,date,stance
+      tristance predict runs/base/13/model archive/ -o labelled --engine ray --workers 2
       cat news.txt | tristance predict runs/base/13/model - | jq .stance.russia
     """
     from tristance.data.formats.position import Position
@@ -107,47 +117,72 @@ def predict(
     from tristance.models.prediction_progress import PredictionProgress
 
     # before the model, so that a mistake is told at once
-    own = [output, f"{output}.parts", rejects or f"{output}.rejects.jsonl"]
-    found = find_files(files, format_, passed_over=own)
-    require_outputs(output, rejects, found)
-    require_readable(found, format_, columns)
+    plan = None
+    if require_engine(engine, workers, address):
+        plan = plan_cluster(files, format_, columns, output, rejects, shard_size)
+        found = list(plan.files)
+    else:
+        own = [output, f"{output}.parts", rejects or f"{output}.rejects.jsonl"]
+        found = find_files(files, format_, passed_over=own)
+        require_outputs(output, rejects, found)
+        require_readable(found, format_, columns)
     folder = Path(model, "model") if Path(model, "model").is_dir() else Path(model)  # of a run
     classifier = StanceClassifier.from_pretrained(
-        folder if folder.is_dir() else model, device=device, runtime=runtime, precision=precision
+        folder if folder.is_dir() else model, device="cpu" if plan else device, runtime=runtime, precision=precision
     ).cautious(check_language=not any_language, min_confidence=min_confidence, max_error=max_error)
     tell_thresholds(classifier, max_error)
+    folder = folder if folder.is_dir() else hub.download(model)
     written = output_columns(classifier.actors.ids, chosen, source_file=len(found) > 1)
-    identity = identity_of(
-        fingerprint(folder if folder.is_dir() else hub.download(model)),
-        found,
-        format=format_,
-        column=columns,
-        columns=written.names,
-        batch_size=batch_size,
-        shard_size=shard_size,
-        device=device,
-        runtime=runtime,
-        precision=precision,
-        caution=asdict(classifier.caution),
-    )
-    position, total = Position(), sum(Path(file).stat().st_size for file in found) if identity else None
-    rows = read_files(
-        found, actors=classifier.actors, format=format_, columns=columns, need_labels=False, position=position
-    )
-    with PredictionProgress(sys.stderr.isatty(), position, total) as progress:
-        counts = predict_stream(
+    how: dict[str, Any] = {
+        "batch_size": batch_size,
+        "device": device,
+        "runtime": runtime,
+        "precision": precision,
+    }
+    depends = {
+        "format": format_,
+        "column": columns,
+        "columns": written.names,
+        "shard_size": shard_size,
+        "caution": asdict(classifier.caution),
+        **how,
+    }
+    if plan:
+        counts = predict_on_cluster(
             classifier,
-            rows,
+            folder,
+            plan,
             output,
+            written,
+            identity={"model": fingerprint(folder), "options": depends},
             rejects=rejects,
             strict=strict,
-            batch_size=batch_size,
-            columns=written,
-            shard_size=shard_size,
-            identity=identity,
             restart=restart,
-            progress=progress,
+            mapped=columns,
+            workers=workers,
+            address=address,
+            **how,
         )
+    else:
+        identity = identity_of(fingerprint(folder), found, **depends)
+        position, total = Position(), sum(Path(file).stat().st_size for file in found) if identity else None
+        rows = read_files(
+            found, actors=classifier.actors, format=format_, columns=columns, need_labels=False, position=position
+        )
+        with PredictionProgress(sys.stderr.isatty(), position, total) as progress:
+            counts = predict_stream(
+                classifier,
+                rows,
+                output,
+                rejects=rejects,
+                strict=strict,
+                batch_size=batch_size,
+                columns=written,
+                shard_size=shard_size,
+                identity=identity,
+                restart=restart,
+                progress=progress,
+            )
     if output != "-" or counts.rejected:
         click.echo(counts.said(output), err=True)
     for line in counts.marks.said(counts.rows, classifier.caution.abstains):
