@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import re
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,18 +64,38 @@ class Worker:
         import ray
 
         os.environ["OMP_NUM_THREADS"] = str(threads)
-        self.job = job
+        self.job, self.trouble = job, ""
         with tempfile.TemporaryDirectory(prefix="tristance-") as folder:  # once loaded, the files are not needed
             unpack(ray.get(model), Path(folder))
-            self.classifier = StanceClassifier.from_pretrained(
-                folder, device=job.device, runtime=job.runtime, precision=job.precision
-            )
-        self.classifier.caution = job.caution
+            try:
+                self.classifier = StanceClassifier.from_pretrained(
+                    folder, device=job.device, runtime=job.runtime, precision=job.precision
+                )
+                self.classifier.caution = job.caution
+            except UserError as error:
+                self.trouble = str(error)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Answer a piece; gives its number and what became of it."""
-        tally = answer_piece(self.classifier, Piece(**row), self.job).tally
-        return {"number": row["number"], "bytes": row["bytes"], "rows": tally.rows, "rejected": tally.rejected}
+        """Answer a piece; gives its number and what became of it, or what is in the way.
+
+        What is raised here Ray would tell at length, and try again.
+        """
+        tally, trouble = Tally(), self.trouble
+        if not trouble:
+            try:
+                tally = answer_piece(self.classifier, Piece(**row), self.job).tally
+            except UserError as error:
+                trouble = str(error)
+            except OSError as error:
+                fault = os.strerror(error.errno).lower() if error.errno else first_line(error)
+                trouble = f"{self.job.folder.place}: {fault}; allowed: a place with room, that every worker may write"
+        return {
+            "number": row["number"],
+            "bytes": row["bytes"],
+            "rows": tally.rows,
+            "rejected": tally.rejected,
+            "trouble": trouble,
+        }
 
 
 def answer_piece(classifier: StanceClassifier, piece: Piece, job: Job) -> Done:
@@ -171,10 +191,10 @@ def run_pieces(
             num_cpus=threads,
             num_gpus=int(job.device.startswith("cuda")),
         )
-        try:
-            yield from answered.iter_rows()
-        except Exception as error:  # Ray raises what a worker raised under many names
-            raise _cause(error, job.folder) from error
+        for found in answered.iter_rows():
+            if found["trouble"]:
+                raise UserError(found["trouble"])
+            yield found
 
 
 def require_ray() -> None:
@@ -228,6 +248,7 @@ def _connected(address: str | None, workers: int | None, model_bytes: int) -> It
         options |= {"num_cpus": max(cores(), workers or 1), "include_dashboard": False}
         options["object_store_memory"] = ROOM + 2 * model_bytes
     try:
+        _require_answer(place)
         with _hushed():
             ray.init(place, **options)
     except Exception as error:  # Ray says it in many ways
@@ -239,6 +260,17 @@ def _connected(address: str | None, workers: int | None, model_bytes: int) -> It
         yield
     finally:
         ray.shutdown()
+
+
+def _require_answer(place: str) -> None:
+    """Ask an address whether anybody is there: Ray itself would ask for minutes.
+
+    Raises:
+        OSError: If nobody is.
+    """
+    host, _, port = place.rpartition("//")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 @contextlib.contextmanager
@@ -271,16 +303,3 @@ def _quiet() -> Iterator[None]:
     finally:
         context.enable_progress_bars, context.print_on_execution_start = before
         log.setLevel(level)
-
-
-def _cause(error: BaseException, folder: Folder) -> Exception:
-    """What is to be said of a failure on another machine: of that only the words come back, below Ray's own."""
-    words = str(error)
-    if said := re.findall(r"tristance\.data\.errors\.UserError: (.+)", words):
-        return UserError(said[-1])
-    if said := re.findall(r"ModuleNotFoundError: No module named '(\w+)", words):
-        return UserError(f"a worker lacks {said[-1]}; allowed: the same packages on every machine of the cluster")
-    if said := re.findall(r"Error: \[Errno (\d+)\]", words):
-        fault = os.strerror(int(said[-1])).lower()
-        return UserError(f"{folder.place}: {fault}; allowed: a place with room, that every worker may write")
-    return RuntimeError(f"a worker failed: {words}")
