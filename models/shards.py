@@ -115,7 +115,12 @@ def open_shards(output: Path, identity: Mapping[str, Any] | None, *, restart: bo
     try:
         if not (folder / LOCK_FILE).exists():  # another process has finished since, and taken the folder away
             raise UserError(f"{output}: another process has just written it; allowed: start again to do it anew")
-        _prepare(folder, identity, restart)
+        try:
+            _prepare(folder, identity, restart)
+        except OSError:  # there is no room even for the state
+            if all(each.name == LOCK_FILE for each in folder.iterdir()):
+                shutil.rmtree(folder)
+            raise
         try:
             yield shards
         except BaseException:
