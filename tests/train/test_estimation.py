@@ -144,7 +144,7 @@ def test_a_few_labels_give_wide_intervals_and_a_warning(cli, news, tmp_path):
     done = cli("estimate", path, "--labelled", sheet, "--by", "source", "-o", tmp_path / "e.json")
     assert done.code == 0, done.err
     assert "18 rows of" in done.out
-    assert "are not labelled yet" in done.out
+    assert "are not labelled yet" in " ".join(done.out.split())
     assert "passed over" not in done.out, "it was labelled from the top"
     assert "careful: fewer than 5 labelled sentences tell russia favor" in done.out
     favor = read(tmp_path / "e.json")["share", "russia", "favor", ""]
