@@ -206,7 +206,7 @@ def require_ray() -> None:
     try:
         import ray.data  # noqa: F401 - importing it is what is tried
     except ModuleNotFoundError as error:
-        raise UserError(f"--engine ray needs ray; allowed: pip install 'tristance[ray]'") from error
+        raise UserError("--engine ray needs ray; allowed: pip install 'tristance[ray]'") from error
 
 
 def _pool(workers: int | None, device: str) -> tuple[int, int]:
