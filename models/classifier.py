@@ -55,9 +55,7 @@ class StanceClassifier:
         Raises:
             UserError: If there is no such model, or it is broken, tampered with, or of another version.
         """
-        folder = Path(model)
-        if str(model).count("/") == 1 and hub.is_name(str(model)):
-            folder = hub.download(str(model))
+        folder = hub.locate(model)
         manifest = Manifest.read(folder)
         try:
             return cls(load_scorer(folder, manifest, device, runtime, precision), manifest, folder).cautious()

@@ -1,7 +1,8 @@
-"""The Hugging Face hub: a name to a local folder."""
+"""Where a model lies: in a run, in a folder, or on the Hugging Face hub, from which it comes to a local folder."""
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,22 @@ NETWORK_FILES: Final = ("config.json", "*token*", "vocab*", "merges.txt", "*.mod
 def is_name(model: str) -> bool:
     """Whether it may be the name of a hub model, and is no path that exists here."""
     return NAME.fullmatch(model) is not None and not Path(model).exists()
+
+
+def of_run(model: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """The model folder of a run; anything else as it is: as a path, `./a/b` would look like a name of the hub."""
+    folder = Path(model, "model")
+    return folder if folder.is_dir() else model
+
+
+def locate(model: str | os.PathLike[str]) -> Path:
+    """The folder of a model, which is downloaded if `model` names one of the hub and no folder here.
+
+    Raises:
+        UserError: If the hub does not give it.
+    """
+    name = str(model)
+    return download(name) if name.count("/") == 1 and is_name(name) else Path(model)
 
 
 @cache  # config, tokenizer and weights of one process come from one state of the hub

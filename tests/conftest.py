@@ -15,7 +15,6 @@ import pytest
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may reach for a hub
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tiny networks gain nothing from more, and lose much on a busy machine
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks this small lose by threads, five times over on a busy machine
 
 FIXTURES = Path(__file__).parent / "fixtures"
 FAMILIES = ("bert", "roberta", "xlm-roberta", "electra", "modernbert", "deberta-v2")

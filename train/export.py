@@ -16,6 +16,7 @@ from tristance.data.formats import load
 from tristance.data.labels import HELD, STANCES
 from tristance.data.records import Record
 from tristance.data.sources import load_corpus
+from tristance.models import hub
 from tristance.models.classifier import StanceClassifier
 from tristance.models.export import down_projections, write_int8, write_onnx
 from tristance.models.manifest import Manifest, write_checksums
@@ -86,7 +87,7 @@ def export_model(
     Raises:
         UserError: If the model is no network; if there is nothing to compare on; if the gate refuses: by how much.
     """
-    folder = Path(model, "model") if Path(model, "model").is_dir() else Path(model)
+    folder = Path(hub.of_run(model))
     manifest = Manifest.read(folder)
     if manifest.architecture not in NETWORKS:
         raise UserError(f"{folder}: found a {manifest.architecture} model; allowed to export: {', '.join(NETWORKS)}")
@@ -162,10 +163,12 @@ def compare(records: Sequence[Record], reference: Scores, exported: Scores, mani
     before, after = (
         evaluate(records, each, options, stance_labels=manifest.stance_labels) for each in (reference, exported)
     )
+    changes = list(_changes(reference, exported))
+    stance_changed, _ = changes[0]
     return Gate(
         n=len(records),
-        flips=sum(int(np.sum(changed & (lead > MARGIN))) for changed, lead in _changes(reference, exported)),
-        agreement=1 - float(np.mean(next(_changes(reference, exported))[0])),
+        flips=sum(int(np.sum(changed & (lead > MARGIN))) for changed, lead in changes),
+        agreement=1 - float(np.mean(stance_changed)),
         f_avg={
             slot: (block["F_avg"]["value"], after["slots"][slot]["F_avg"]["value"])
             for slot, block in before["slots"].items()

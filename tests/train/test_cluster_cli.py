@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from tests.models.test_cluster import same
 
 ROWS = 600
 
@@ -90,17 +91,6 @@ def is_worker(process):
         return False
 
 
-def same(folder, file):
-    found, expected = pq.read_table(folder), pq.read_table(file)
-    assert found.schema.equals(expected.schema)
-    for name, column in zip(expected.column_names, expected.columns, strict=True):
-        if pa.types.is_floating(column.type):
-            values = [np.array(each.to_pylist(), dtype=float) for each in (found[name], column)]
-            np.testing.assert_allclose(*values, atol=1e-5, err_msg=name)
-        else:
-            assert found[name].to_pylist() == column.to_pylist(), name
-
-
 @pytest.mark.slow
 def test_a_killed_worker_changes_nothing(cli, news, trained, tmp_path):
     pytest.importorskip("ray")
@@ -126,7 +116,7 @@ def test_a_killed_worker_changes_nothing(cli, news, trained, tmp_path):
     assert said.splitlines()[:-2] == ["note: no file has the column 'dte'"]
     local = cli("predict", trained.model, news, "-o", tmp_path / "l.parquet", "--columns", "id,text,stance,date,dte")
     assert local.code == 0
-    same(tmp_path / "out", tmp_path / "l.parquet")
+    same(pq.read_table(tmp_path / "out"), pq.read_table(tmp_path / "l.parquet"))
     assert (tmp_path / "out.rejects.jsonl").read_bytes() == (tmp_path / "l.parquet.rejects.jsonl").read_bytes()
     assert not (tmp_path / "out.parts").exists()
 
@@ -148,7 +138,7 @@ def test_interrupted_it_goes_on(cli, news, trained, tmp_path):
     assert process.returncode == 0, said
     assert "rows were there from an earlier run" in said
     assert cli("predict", trained.model, news, "-o", tmp_path / "l.parquet").code == 0
-    same(tmp_path / "out", tmp_path / "l.parquet")
+    same(pq.read_table(tmp_path / "out"), pq.read_table(tmp_path / "l.parquet"))
 
 
 @pytest.mark.slow

@@ -6,7 +6,6 @@ import base64
 import html
 import json
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,13 +20,13 @@ pytest.importorskip("gradio", minversion="6")
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
+from tests.browser import needs_browser, opened
 from tristance.data.errors import UserError
 from tristance.models import StanceClassifier
 from tristance.models.article import read_article
 from tristance.models.manifest import Manifest
 from tristance.train.demo import MAX_CHARACTERS, WORDS, build_demo, launch, read_paste, result_html
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 EVIL = (
     "<script>alert('x')</script></iframe><img src=x onerror=alert(1)> ${1 + 1} {{value}} Moscow is a wonderful friend."
 )
@@ -192,22 +191,14 @@ def test_the_command_serves_it_and_ends_quietly(lexicon_model):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: .ci/run installs it")
+@needs_browser
 def test_it_works_in_a_browser(address, gate, classifier, tmp_path):
-    from playwright.sync_api import expect, sync_playwright
+    from playwright.sync_api import expect
 
     expect.set_options(timeout=30_000)
-    flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
-    quiet = ["--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=[*flags, *quiet])
-        view = browser.new_page(viewport={"width": 1200, "height": 1000})
-        said: list[str] = []
-        own = (address, "data:", "blob:", address.replace("http", "ws", 1))
-        view.on("request", lambda request: None if request.url.startswith(own) else said.append(request.url))
-        view.on("pageerror", lambda error: said.append(str(error)))
-        view.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
-        view.goto(address)
+    own = (address, "data:", "blob:", address.replace("http", "ws", 1))
+    # gradio talks on the console
+    with opened(address, own, console=False, viewport={"width": 1200, "height": 1000}) as (view, said):
         read = view.get_by_role("button", name="Read", exact=True)
         box = view.get_by_label("Article").and_(view.get_by_role("textbox"))
         toast = view.get_by_test_id("toast-body")
@@ -259,4 +250,3 @@ def test_it_works_in_a_browser(address, gate, classifier, tmp_path):
         view.get_by_role("tab", name="Article").click()
         expect(frame.get_by_text("200 sentences refer").first).to_be_visible()
         assert said == []
-        browser.close()

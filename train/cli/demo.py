@@ -6,7 +6,6 @@ import contextlib
 import errno
 import socket
 import threading
-from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -46,11 +45,11 @@ def demo(model: str, host: str, port: int, device: str, runtime: str, precision:
     pages = _pages()
     with _listening(host, port) as listener:  # before the model, so that a mistake is told at once
         port = listener.getsockname()[1]
+        from tristance.models import hub
         from tristance.models.classifier import StanceClassifier
 
-        folder = Path(model, "model")  # of a run
         classifier = StanceClassifier.from_pretrained(
-            folder if folder.is_dir() else model, device=device, runtime=runtime, precision=precision
+            hub.of_run(model), device=device, runtime=runtime, precision=precision
         )
         page = pages.build_demo(classifier)
     address = pages.launch(page, f"[{host}]" if ":" in host else host, port, show=show)

@@ -126,12 +126,11 @@ def predict(
         found = find_files(files, format_, passed_over=own)
         require_outputs(output, rejects, found)
         require_readable(found, format_, columns)
-    folder = Path(model, "model") if Path(model, "model").is_dir() else Path(model)  # of a run
+    folder = hub.locate(hub.of_run(model))
     classifier = StanceClassifier.from_pretrained(
-        folder if folder.is_dir() else model, device="cpu" if plan else device, runtime=runtime, precision=precision
+        folder, device="cpu" if plan else device, runtime=runtime, precision=precision
     ).cautious(check_language=not any_language, min_confidence=min_confidence, max_error=max_error)
     tell_thresholds(classifier, max_error)
-    folder = folder if folder.is_dir() else hub.download(model)
     written = output_columns(classifier.actors.ids, chosen, source_file=len(found) > 1)
     how: dict[str, Any] = {
         "batch_size": batch_size,

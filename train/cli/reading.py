@@ -82,6 +82,7 @@ def read(
       tristance read runs/base/13 'pages/*.html' --by source
       tristance read runs/base/13 articles.jsonl --by date:month --column text=body -o trend.html
     """
+    from tristance.models import hub
     from tristance.models.classifier import StanceClassifier
 
     paths = [path for file in files for path in _expanded(file)]
@@ -90,8 +91,7 @@ def read(
         raise UserError(f"--column: found {next(iter(columns))!r}, but no table; allowed: with {', '.join(TABLES)}")
     alone = len(paths) == 1 and kinds[0] not in TABLES and by is None
     _require_output(output, OUTPUTS["one" if alone else "many"], paths)
-    folder = Path(model, "model")  # of a run
-    classifier = StanceClassifier.from_pretrained(folder if folder.is_dir() else model, device=device)
+    classifier = StanceClassifier.from_pretrained(hub.of_run(model), device=device)
     by = by or "article"
     documents = _documents(paths, format_, columns, by)
     articles = _articles(classifier, documents, language, batch_size)

@@ -88,11 +88,12 @@ def explain(model: str, sentences: tuple[str, ...], actors: tuple[str, ...], out
       tristance explain runs/base/13 - -o why.html < sentences.txt
     """
     from tristance.data.errors import UserError
+    from tristance.models import hub
     from tristance.models.classifier import StanceClassifier
 
     if output is not None and Path(output).suffix not in (".html", ".jsonl"):
         raise UserError(f"{output}: found the ending {Path(output).suffix!r}; allowed: .html, .jsonl")
-    classifier = StanceClassifier.from_pretrained(_folder(model), device=device)
+    classifier = StanceClassifier.from_pretrained(hub.of_run(model), device=device)
     texts = [line.strip() for line in sys.stdin if line.strip()] if sentences == ("-",) else sentences
     if not texts:
         raise UserError("-: no sentences; allowed: at least one")
@@ -104,11 +105,6 @@ def explain(model: str, sentences: tuple[str, ...], actors: tuple[str, ...], out
         return
     _write(found, output)
     click.echo(f"{len(found)} explained -> {output}", err=True)
-
-
-def _folder(model: str) -> str | Path:
-    folder = Path(model, "model")  # of a run
-    return folder if folder.is_dir() else model
 
 
 def _related(classifier: StanceClassifier, text: str) -> list[str]:
@@ -150,11 +146,12 @@ def calibrate(model: str, file: str, format_: str, columns: dict[str, str], devi
     """
     from tristance.data.errors import DataError, Fault, UserError
     from tristance.data.formats import read
+    from tristance.models import hub
     from tristance.models.classifier import StanceClassifier
     from tristance.models.manifest import update
     from tristance.train.evaluation.calibration import risk_curves
 
-    folder = Path(_folder(model))
+    folder = Path(hub.of_run(model))
     if not folder.is_dir():
         raise UserError(f"{model}: no such folder; allowed: a run or a model folder, into which the curves are written")
     classifier = StanceClassifier.from_pretrained(folder, device=device)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
 from html.parser import HTMLParser
 
 import pytest
 
+from tests.browser import needs_browser, opened
 from tristance.models import StanceClassifier
 from tristance.train.page.article import article_page, highlighted
 
@@ -18,7 +18,6 @@ The United States is a horrible,
 evil threat. It rained.
 
 موسكو صديقة."""
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -71,23 +70,11 @@ def test_everything_is_escaped_and_nothing_is_outside(page):
     assert "default-src 'none'" in page
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: .ci/run installs it")
+@needs_browser
 def test_it_works_in_a_browser(page, tmp_path):
-    from playwright.sync_api import sync_playwright
-
     file = tmp_path / "article.html"
     file.write_text(page, encoding="utf-8")
-    flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
-    quiet = ["--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=[*flags, *quiet])
-        view = browser.new_page()
-        said: list[str] = []
-        view.on("console", lambda message: said.append(message.text))
-        view.on("pageerror", lambda error: said.append(str(error)))
-        view.on("dialog", lambda dialog: said.append(dialog.message))
-        view.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
-        view.goto(file.as_uri())
+    with opened(file.as_uri()) as (view, said):
         visible = view.locator(".panel:visible")
         assert visible.count() == 1
         assert visible.locator("h2").inner_text() == "Towards the West"
@@ -98,4 +85,3 @@ def test_it_works_in_a_browser(page, tmp_path):
         arabic = view.locator(".panel:visible .text p").last
         assert arabic.evaluate("element => getComputedStyle(element).direction") == "rtl"
         assert said == []
-        browser.close()

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import needs_browser, opened
 from tristance.train.comparison.sheets import Sheet
 from tristance.train.evaluation.plots import reach
 from tristance.train.page.render import render_page
 
 EVIL = "<script>alert('x')</script> & </SCRIPT> \"Moscow\""
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -83,21 +83,9 @@ def test_the_command_writes_it(cli, trained, tmp_path):
     assert not (tmp_path / "t.html").exists()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: .ci/run installs it")
+@needs_browser
 def test_it_works_in_a_browser(page):
-    from playwright.sync_api import sync_playwright
-
-    flags = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
-    quiet = ["--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=[*flags, *quiet])
-        view = browser.new_page()
-        said: list[str] = []
-        view.on("console", lambda message: said.append(message.text))
-        view.on("pageerror", lambda error: said.append(str(error)))
-        view.on("dialog", lambda dialog: said.append(dialog.message))
-        view.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
-        view.goto(Path(page).as_uri())
+    with opened(Path(page).as_uri()) as (view, said):
         count = view.locator("#count")
         everything = int(count.inner_text().split()[0])
         assert everything == 48 * 3
@@ -118,7 +106,6 @@ def test_it_works_in_a_browser(page):
             "every picture is drawn"
         )
         assert said == []
-        browser.close()
 
 
 @pytest.mark.parametrize(
