@@ -17,7 +17,7 @@ from tristance.data.records import Record
 from tristance.data.sources import fingerprint
 from tristance.models.classifier import StanceClassifier
 from tristance.models.predictions import Scores
-from tristance.train.config import is_shipped
+from tristance.train.config_views import is_shipped
 from tristance.train.evaluation.metrics import evaluate
 from tristance.train.evaluation.options import EvaluationConfig
 from tristance.train.evaluation.plots import write_plots

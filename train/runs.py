@@ -19,7 +19,8 @@ from filelock import FileLock, Timeout
 
 from tristance.data.errors import UserError, shorten
 from tristance.data.files import writing
-from tristance.train.config import Config, difference
+from tristance.train.config import Config
+from tristance.train.config_views import difference
 
 FORMAT: Final = "tristance.run/1"
 """Of a run's metrics.json: see evaluation/METRICS.md."""

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import yaml
 
-from tristance.train.config import Config, flatten
+from tristance.train.config import Config
+from tristance.train.config_views import flatten
 from tristance.train.evaluation import metrics as evaluations
 from tristance.train.runs import Run
 

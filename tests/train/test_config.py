@@ -11,19 +11,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from tristance.data.errors import UserError
-from tristance.train.config import (
-    BASE,
-    SHIPPED,
-    Config,
-    difference,
-    flatten,
-    is_shipped,
-    json_schema,
-    known_keys,
-    load_config,
-    shipped_configs,
-    with_comments,
-)
+from tristance.train.config import BASE, SHIPPED, Config, known_keys, load_config, shipped_configs
+from tristance.train.config_views import difference, flatten, is_shipped, json_schema, with_comments
 
 
 @pytest.fixture

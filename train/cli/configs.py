@@ -24,7 +24,8 @@ def show(file: str, overrides: tuple[str, ...], comments: bool) -> None:
     """Print FILE fully resolved, with OVERRIDES (train.epochs=2) applied."""
     import yaml
 
-    from tristance.train.config import load_config, with_comments
+    from tristance.train.config import load_config
+    from tristance.train.config_views import with_comments
 
     loaded = load_config(file, overrides)
     if comments:
@@ -62,7 +63,7 @@ def schema() -> None:
     \b
       # yaml-language-server: $schema=schema.json
     """
-    from tristance.train.config import json_schema
+    from tristance.train.config_views import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
 
@@ -72,7 +73,8 @@ def schema() -> None:
 @click.argument("second")
 def diff(first: str, second: str) -> None:
     """Print the keys in which two configs, fully resolved, differ."""
-    from tristance.train.config import difference, load_config
+    from tristance.train.config import load_config
+    from tristance.train.config_views import difference
 
     differs = difference(load_config(first).resolved(), load_config(second).resolved())
     for key, (old, new) in differs.items():

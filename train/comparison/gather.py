@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tristance.data.errors import UserError, shorten
-from tristance.train.config import difference, flatten, is_shipped
+from tristance.train.config_views import difference, flatten, is_shipped
 from tristance.train.evaluation import metrics as evaluations
 from tristance.train.runs import NOT_THE_EXPERIMENT, WINNER, Run, find_runs
 
