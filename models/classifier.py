@@ -101,7 +101,7 @@ class StanceClassifier:
             if not isinstance(sentence, str) or not sentence.strip():
                 raise UserError(f"sentence {number}: found {shorten(sentence)}; allowed: a string that is not empty")
         items = [actor_item(sentence, self.actors, actors) for sentence in texts]
-        scores = self.scorer.score(items, batch_size, progress).tempered(self.manifest.temperature)
+        scores = self.score_items(items, batch_size=batch_size, progress=progress)
         predictions = self.caution.mark(to_predictions(texts, scores))
         library = type(text).__module__.partition(".")[0]
         frame = library in ("pandas", "polars")

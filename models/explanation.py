@@ -185,7 +185,7 @@ def explain(
     spans = _spans(sentence, [span for spans in names.values() for span in spans])
     texts = [sentence, *(_without(sentence, start, end) for start, end in spans)]
     items = [actor_item(text, classifier.actors, actors) for text in texts]
-    scores = classifier.scorer.score(items).tempered(classifier.manifest.temperature)
+    scores = classifier.score_items(items)
     labels: tuple[str, ...] = SENTIMENTS
     chances = scores.sentiment
     if about != SENTIMENT:

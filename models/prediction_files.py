@@ -43,6 +43,12 @@ class Counts(Tally):
     earlier: int = 0
     """Rows that an earlier run had finished."""
 
+    @classmethod
+    def of(cls, total: Tally, rejects: str | None, earlier: int = 0) -> Counts:
+        """What became of all rows; `rejects` is where the faults are, if there are any."""
+        counted = {field.name: getattr(total, field.name) for field in fields(Tally)}
+        return cls(**counted, rejects=rejects if total.rejected else None, earlier=earlier)
+
     def said(self, output: str) -> str:
         """In a line, and another for each thing to be known."""
         rejected = f"; {self.rejected} rejected" + (f" -> {self.rejects}" if self.rejects else "")
@@ -104,18 +110,14 @@ def predict_stream(
             total = work.through(rows, lambda found: sys.stdout.write(encoded(found, "jsonl", columns).decode()), told)
             sys.stdout.flush()
             _require_some(total, told.first)
-        return Counts(**_counted(total), rejects=where if total.rejected else None)
+        return Counts.of(total, where)
     with open_shards(Path(output), identity, restart=restart) as shards, _said(shards, output, where, identity):
         done = list(_shards(work, iter(rows), shards, output, shard_size))
         total = sum((tally for tally, _ in done), Tally())
         _require_some(total, shards)
         _finish(shards, len(done), total, output, str(where), columns)
     earlier = sum(tally.rows for tally, old in done if old)
-    return Counts(**_counted(total), rejects=where if total.rejected else None, earlier=earlier)
-
-
-def _counted(total: Tally) -> dict[str, Any]:
-    return {field.name: getattr(total, field.name) for field in fields(Tally)}
+    return Counts.of(total, where, earlier)
 
 
 class _Work:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -91,11 +91,7 @@ def predict_tables(
             progress.answered(found["rows"])
         total = _finish(folder, plan, where)
         begun.clear()
-    return Counts(
-        **{field.name: getattr(total, field.name) for field in fields(Tally)},
-        rejects=where if total.rejected else None,
-        earlier=rows,
-    )
+    return Counts.of(total, where, rows)
 
 
 def lacking(columns: OutputColumns, names: Iterable[str]) -> list[str]:
